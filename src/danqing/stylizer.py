@@ -1,0 +1,103 @@
+"""Stylizer: the one contract between whoever wants a painting and whatever paints it.
+
+`api`, and later batch, video and studio, hold a Stylizer and call it; nothing calls back up: progress is a `Step`
+handed to `on_step`, and everything is cancelled by `on_step` returning False. This module knows no engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from danqing.card import Card
+from danqing.picture import Picture
+from danqing.recipe import Recipe
+from danqing.style import Style
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """How far a painting is.
+
+    Attributes:
+        number, total: this step, counted from 1, of so many.
+        size: (width, height) in px at which it was made; smaller than the result on the coarse levels.
+        losses: the value of each term, weighted, by name; empty for engines that have none.
+        seconds: since the painting began.
+        remaining: seconds still to go, as well as can be told.
+        preview: makes the picture as it stands; costs little, but not nothing.
+    """
+
+    number: int
+    total: int
+    size: tuple[int, int]
+    losses: Mapping[str, float]
+    seconds: float
+    remaining: float
+    preview: Callable[[], Picture]
+
+
+OnStep = Callable[[Step], bool | None]
+"""Called after every step; returning False stops the painting, which keeps what it has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prior:
+    """The frame before, for engines that paint films."""
+
+    picture: Picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a painting is going to need.
+
+    Attributes:
+        memory: bytes at the peak, the process as a whole.
+        seconds: on this machine, roughly.
+    """
+
+    memory: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pastiche:
+    """A finished painting, with everything needed to paint it again.
+
+    Attributes:
+        picture: the painting.
+        recipe: the knobs and the references to its inputs.
+        card: the papers of the network or encoder that painted it.
+        seconds: how long it took.
+        losses: per step, the value of each term.
+        complete: False when it was stopped before its last step.
+    """
+
+    picture: Picture
+    recipe: Recipe
+    card: Card
+    seconds: float
+    losses: Sequence[Mapping[str, float]] = field(default=(), repr=False)
+    complete: bool = True
+
+
+class Stylizer(Protocol):
+    """Paints a content picture in the manner of styles."""
+
+    def __call__(
+        self,
+        content: Picture,
+        styles: tuple[Style, ...],
+        recipe: Recipe,
+        *,
+        prior: Prior | None = None,
+        on_step: OnStep | None = None,
+    ) -> Pastiche:
+        """Paint. The result has exactly the content's size."""
+        ...
+
+    def estimate(self, size: tuple[int, int], recipe: Recipe) -> Estimate:
+        """Memory and time for a content of (width, height) px."""
+        ...
