@@ -1,0 +1,81 @@
+"""What fits: caps and estimates of pixels, edges and bytes, in one place.
+
+Sizes go in; nothing, or `DoesNotFit` with one line, comes out. This module knows how many bytes a pixel costs where,
+and asks `machine` how many there are; it opens no file.
+"""
+
+from __future__ import annotations
+
+from danqing import machine
+from danqing.errors import DoesNotFit
+from danqing.messages import text
+
+MAX_EDGE = 65_536
+"""px; the longest edge of any picture, read or written."""
+
+LOAD_BYTES = 40
+"""Bytes a pixel at the peak of reading a picture: decoded, its 16-bit halves, float32 colours and alpha."""
+
+SAVE_BYTES = 24
+"""Bytes a pixel at the peak of writing one: float32 colours, whole numbers, the encoder's copy."""
+
+PICTURE_BYTES = 16
+"""Bytes a pixel of a Picture that just lies there: float32, three colours and alpha."""
+
+SHARE = 0.5
+"""Of the memory that is free, how much one picture may take while it is read."""
+
+MAX_RECIPE_BYTES = 1_000_000
+"""The longest recipe that is read out of a picture."""
+
+DECODER_SECONDS = 30.0
+"""How long a decoder that runs in a process of its own may take."""
+
+
+def max_pixels() -> int:
+    """The most pixels of one picture that the memory free at this moment allows to read."""
+    return max(1, int(machine.memory_available() * SHARE / LOAD_BYTES))
+
+
+def max_file_bytes() -> int:
+    """The largest file that is read into memory as a whole."""
+    return max(1, int(machine.memory_available() * SHARE / 2))
+
+
+def check_size(size: tuple[int, int], *, name: str, cap: int | None = None) -> None:
+    """Refuse a size that is too large, before anything of that size is allocated.
+
+    Args:
+        size: (width, height) in px.
+        name: of the picture, for the message.
+        cap: pixels, besides what the memory allows, such as a server's.
+
+    Raises:
+        DoesNotFit: an edge beyond `MAX_EDGE`, or more pixels than fit.
+    """
+    width, height = size
+    if max(size) > MAX_EDGE:
+        raise DoesNotFit(text("limits.edge", name=name, width=width, height=height, limit=MAX_EDGE))
+    limit = max_pixels() if cap is None else min(cap, max_pixels())
+    if width * height > limit:
+        raise DoesNotFit(
+            text(
+                "limits.pixels",
+                name=name,
+                width=width,
+                height=height,
+                megapixels=f"{width * height / 1e6:.4g}",
+                limit=f"{limit / 1e6:.4g}",
+            )
+        )
+
+
+def check_file(size: int, *, name: str) -> None:
+    """Refuse a file of so many bytes when it does not fit into memory.
+
+    Raises:
+        DoesNotFit: it does not.
+    """
+    limit = max_file_bytes()
+    if size > limit:
+        raise DoesNotFit(text("limits.file", name=name, limit=limit // 1_000_000))
