@@ -59,7 +59,7 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
     try:
         if _is_special(target):
             with target.open("wb", buffering=0) as stream:
-                yield stream  # type: ignore[misc]  # a FileIO is all that is asked for
+                yield stream
             return
         _refuse(target, overwrite=overwrite)
         temporary, descriptor = _open_temporary(target.parent)

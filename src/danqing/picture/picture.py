@@ -56,7 +56,7 @@ class Picture:
         self,
         target: PictureTarget,
         *,
-        format: str | None = None,  # noqa: A002 - Pillow's word, and everybody's
+        format: str | None = None,
         quality: int = 80,
         depth: int = 8,
         recipe: str | None = None,
@@ -65,6 +65,4 @@ class Picture:
         """Write the picture; see `danqing.picture.save.save`."""
         from danqing.picture.save import save
 
-        return save(
-            self, target, format=format, quality=quality, depth=depth, recipe=recipe, overwrite=overwrite
-        )
+        return save(self, target, format=format, quality=quality, depth=depth, recipe=recipe, overwrite=overwrite)
