@@ -28,7 +28,13 @@ class DanqingError(Exception):
 
 
 class RunFailed(DanqingError):
-    """Failed while running."""
+    """Failed while running.
+
+    Attributes:
+        kept: the Pastiche as it was when an engine failed half-way, for whoever can still save it.
+    """
+
+    kept: object | None = None
 
 
 class UsageError(DanqingError):

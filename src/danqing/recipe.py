@@ -68,14 +68,16 @@ class Recipe(BaseModel):
     style_layers: dict[str, float] = Field(
         default_factory=lambda: {f"relu{block}_1": 1.0 for block in (1, 2, 3, 4, 5)}
     )
+    content_loss: Literal["normalized", "features"] = "normalized"
+    style_loss: Literal["covariance", "gram"] = "covariance"
     content_weight: float = Field(1.0, ge=0, le=1e6)
-    style_weight: float = Field(1.0, ge=0, le=1e6)
+    style_weight: float = Field(3.0, ge=0, le=1e6)
     tv_weight: float = Field(0.0, ge=0, le=1e6)
     optimizer: Literal["lbfgs", "adam"] = "lbfgs"
     learning_rate: float | None = Field(None, gt=0, le=1e3)
-    steps: int = Field(100, ge=1, le=100_000)
-    levels: int = Field(3, ge=1, le=10)
-    start: Literal["content", "noise", "mixture", "style", "picture"] = "content"
+    steps: int = Field(130, ge=1, le=100_000)
+    levels: int | None = Field(None, ge=1, le=10)
+    start: Literal["recolored", "content", "noise", "mixture", "style", "picture"] = "recolored"
     start_noise: float = Field(0.2, ge=0, le=1)
     start_picture: Source | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

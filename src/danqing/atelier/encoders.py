@@ -64,8 +64,9 @@ class VGG(nn.Module):
         self.names = names[: names.index(last) + 1]
         self.padding: Padding = padding
         self.pooling: Pooling = pooling
-        self.register_buffer("matrix", torch.tensor(matrix, dtype=torch.float32), persistent=False)
-        self.register_buffer("bias", torch.tensor(bias, dtype=torch.float32), persistent=False)
+        # No buffers: colours stay exact when the module is brought to half precision.
+        self.matrix = torch.tensor(matrix, dtype=torch.float32)
+        self.bias = torch.tensor(bias, dtype=torch.float32)
         channels = 3
         for name in self.names:
             width = widths[name] if isinstance(widths, Mapping) else widths[int(name[4]) - 1]
@@ -94,7 +95,7 @@ class VGG(nn.Module):
         if unknown := wanted - set(self.layers):
             raise KeyError(f"no layers {sorted(unknown)}: this encoder has {', '.join(self.layers)}")
         features: dict[str, Tensor] = {}
-        x = self.see(x)
+        x = self.see(x).to(self.get_submodule(self.names[0]).weight.dtype)  # colours are exact, features may not be
         for name in self.names:
             if name.endswith("_1") and name != "conv1_1":
                 x = F.max_pool2d(x, 2) if self.pooling == "max" else F.avg_pool2d(x, 2)
@@ -114,8 +115,7 @@ class VGG(nn.Module):
 
     def see(self, x: Tensor) -> Tensor:
         """The colour transform in front of the first convolution, (N, 3, H, W) -> (N, 3, H, W)."""
-        matrix, bias = self.get_buffer("matrix"), self.get_buffer("bias")
-        return F.conv2d(x, matrix.to(x.dtype)[:, :, None, None], bias.to(x.dtype))
+        return F.conv2d(x, self.matrix.to(x)[:, :, None, None], self.bias.to(x))
 
 
 def compact() -> VGG:

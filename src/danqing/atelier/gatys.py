@@ -1,0 +1,482 @@
+"""The optimisation engine: a painting is found by descending from a photograph to what a style asks for.
+
+A content picture, styles and a Recipe go in, a Pastiche comes out (Gatys, Ecker & Bethge 2015/2016). It knows encoders
+and losses; it knows neither files, nor colour modes, nor terminals.
+
+Departures from the papers, each measured in docs/experiments.md:
+- covariances of the features and, weakly, their means are matched instead of Gram matrices, which are mostly colour;
+- the distance of two statistics is relative to their size and not squared, so that a pale style pulls like a loud one;
+- content features are instance-normalised, blind to the colour and contrast that belong to the style;
+- the start is the photograph in the style's colours, and the descent goes from coarse to fine;
+- the terms are calibrated: at weight 1 each pulls equally hard at the start of every level.
+`style_loss = "gram"` and `content_loss = "features"` are the papers' own.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from danqing import catalog, machine
+from danqing.atelier import adopt, losses
+from danqing.atelier.encoders import VGG
+from danqing.card import Card
+from danqing.errors import RunFailed, UsageError
+from danqing.image import color
+from danqing.image.fit import resize
+from danqing.messages import text
+from danqing.picture import Picture
+from danqing.recipe import Recipe
+from danqing.style import Style
+from danqing.stylizer import Estimate, OnStep, Pastiche, Prior, Step
+
+COARSEST = 128
+"""Long side of the coarsest level, px: at this size the encoder's deepest layer sees most of the picture."""
+
+MEAN_SHARE = 0.3
+"""What the means of the features weigh beside their covariances."""
+
+PROBE_NOISE = 0.1
+"""How much noise is mixed into the start to measure how hard each term pulls: at the photo itself content does not."""
+
+BASE_BYTES, BYTES_PER_PIXEL, SECONDS_PER_PIXEL = 600 << 20, 3000, 1.2e-6
+"""Peak memory of the process and time per step on one core in float32, measured with `compact`."""
+
+SMALLEST = 32
+"""Shortest side that the encoders take, px; smaller pictures are extended by their edge and cut again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """One level of the pyramid: the size in px, (width, height), and how many steps are taken there."""
+
+    size: tuple[int, int]
+    steps: int
+
+
+def pyramid(size: tuple[int, int], recipe: Recipe) -> list[Level]:
+    """The levels from coarse to fine, each twice as large as the one before; the last is the picture's own size.
+
+    The steps are shared so that the coarsest level, where they cost least, gets twice as many as the finest.
+    """
+    count = recipe.levels or max(1, 1 + round(math.log2(max(size) / COARSEST)))
+    while count > 1 and min(size) / 2 ** (count - 1) < SMALLEST:
+        count -= 1
+    count = min(count, recipe.steps)
+    shares = [1 + (count - 1 - i) / max(1, count - 1) for i in range(count)]
+    steps = [max(1, int(recipe.steps * share / sum(shares))) for share in shares]
+    steps[0] += recipe.steps - sum(steps)
+    sizes = [(round(size[0] / 2**i), round(size[1] / 2**i)) for i in reversed(range(count))]
+    return [Level(size=s, steps=n) for s, n in zip(sizes, steps, strict=True)]
+
+
+# ── objective ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+Statistics = tuple[Tensor, Tensor]
+
+
+def statistics(features: Tensor, kind: str) -> Statistics:
+    """What a style is remembered by in one layer: mean (C,) and covariance (C, C), or mean and Gram matrix."""
+    if kind == "gram":
+        return losses.positions(features).mean(0), losses.gram(features)
+    return losses.mean_and_covariance(features)
+
+
+def style_distance(features: Tensor, target: Statistics, kind: str) -> Tensor:
+    """Distance of one layer's statistics from the style's, about 0..1; 0 = the same."""
+    mean, matrix = statistics(features, kind)
+    distance = losses.ratio(matrix, target[1])
+    if kind == "gram":
+        return distance
+    variance = target[1].diagonal().sum() + 1e-8
+    return distance + MEAN_SHARE * (mean - target[0]).square().sum() / variance
+
+
+def blend(parts: list[tuple[float, dict[str, Statistics]]]) -> dict[str, Statistics]:
+    """The weighted average of several styles' statistics."""
+    total = sum(weight for weight, _ in parts)
+    layers = parts[0][1]
+    return {
+        layer: (
+            torch.stack([stats[layer][0] * (w / total) for w, stats in parts]).sum(0),
+            torch.stack([stats[layer][1] * (w / total) for w, stats in parts]).sum(0),
+        )
+        for layer in layers
+    }
+
+
+class Objective:
+    """What a level descends: content, style and total variation, each calibrated and weighted.
+
+    `terms(x)` gives the raw terms, `total(terms)` the weighted sum that is minimised. Targets are computed here, once.
+    """
+
+    def __init__(self, encoder: VGG, recipe: Recipe, *, content: Tensor, styles: list[tuple[float, Tensor]]) -> None:
+        self.encoder, self.recipe = encoder, recipe
+        self.layers = set(recipe.content_layers) | set(recipe.style_layers)
+        with torch.no_grad():
+            own = encoder(content, self.layers)
+            normalized = recipe.content_loss == "normalized"
+            self.content = {
+                layer: losses.instance_normalized(own[layer]) if normalized else own[layer].float()
+                for layer in recipe.content_layers
+            }
+            learned = blend([(weight, self.remember(picture)) for weight, picture in styles])
+            if recipe.strength < 1:
+                kept = {layer: statistics(own[layer], recipe.style_loss) for layer in recipe.style_layers}
+                learned = blend([(recipe.strength, learned), (1 - recipe.strength, kept)])
+            self.style = learned
+        self.weights = {
+            "content": recipe.content_weight if recipe.content_layers else 0.0,
+            "style": recipe.style_weight if recipe.style_layers else 0.0,
+            "tv": recipe.tv_weight,
+        }
+        self.calibration = dict.fromkeys(self.weights, 1.0)
+
+    def remember(self, picture: Tensor) -> dict[str, Statistics]:
+        """Statistics of a style picture (1, 3, H, W) in every style layer."""
+        features = self.encoder(picture, set(self.recipe.style_layers))
+        return {layer: statistics(f, self.recipe.style_loss) for layer, f in features.items()}
+
+    def terms(self, x: Tensor) -> dict[str, Tensor]:
+        """The raw terms that have a weight, for a picture (1, 3, H, W) in 0..1."""
+        features = self.encoder(x, self.layers)
+        recipe = self.recipe
+        terms = {}
+        if self.weights["content"]:
+            distance = losses.normalized_content if recipe.content_loss == "normalized" else losses.content
+            values = [w * distance(features[n], self.content[n]) for n, w in recipe.content_layers.items()]
+            terms["content"] = torch.stack(values).sum() / sum(recipe.content_layers.values())
+        if self.weights["style"]:
+            values = [
+                w * style_distance(features[n], self.style[n], recipe.style_loss)
+                for n, w in recipe.style_layers.items()
+            ]
+            terms["style"] = torch.stack(values).sum() / sum(recipe.style_layers.values())
+        if self.weights["tv"]:
+            terms["tv"] = losses.total_variation(x)
+        return terms
+
+    def pulls(self, x: Tensor) -> dict[str, float]:
+        """How hard each calibrated term pulls at x: the norm of its gradient, before its weight."""
+        x = x.detach().requires_grad_()
+        terms = self.terms(x)
+        return {
+            name: self.calibration[name] * float(torch.autograd.grad(term, x, retain_graph=True)[0].norm())
+            for name, term in terms.items()
+        }
+
+    def calibrate(self, x: Tensor, generator: torch.Generator) -> None:
+        """Scale the terms so that at weight 1 each pulls as hard as the hardest, beside the picture x."""
+        noise = torch.rand(x.shape, generator=generator).to(x.device)
+        pulls = self.pulls(x.lerp(noise, PROBE_NOISE))
+        hardest = max(pulls.values())
+        self.calibration |= {name: hardest / max(pull, 1e-8 * hardest) for name, pull in pulls.items()}
+
+    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """The scalar that is minimised."""
+        return torch.stack([self.weights[n] * self.calibration[n] * value for n, value in terms.items()]).sum()
+
+
+# ── descent ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Stopped(Exception):
+    """`on_step` said stop; `picture` is what is kept."""
+
+    def __init__(self, picture: Tensor) -> None:
+        super().__init__()
+        self.picture = picture
+
+
+class NotFinite(Stopped):
+    """The objective left the finite numbers; `picture` is the last good one."""
+
+
+def descend(x: Tensor, objective: Objective, recipe: Recipe, *, steps: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
+    """Take steps from x, giving after each the picture so far and the terms, weighted, before that step.
+
+    The picture is the iterate itself with L-BFGS, and the average of the iterates with Adam.
+
+    Raises:
+        NotFinite: at the step where it happens.
+    """
+    x = x.detach().clone().contiguous().requires_grad_()  # torch's L-BFGS wants a contiguous gradient
+    optimizer: torch.optim.Optimizer
+    if recipe.optimizer == "lbfgs":
+        rate = recipe.learning_rate or 1.0
+        optimizer = torch.optim.LBFGS([x], lr=rate, max_iter=1, history_size=20, tolerance_grad=0, tolerance_change=0)
+    else:
+        optimizer = torch.optim.Adam([x], lr=recipe.learning_rate or 0.03, betas=(0.9, 0.99))
+    average, decay = torch.zeros_like(x), 0.9
+    seen: dict[str, float] = {}
+
+    def closure() -> float:
+        terms = objective.terms(x)
+        total = objective.total(terms)
+        (gradient,) = torch.autograd.grad(total, x)
+        x.grad = gradient.contiguous()
+        seen.update({n: objective.weights[n] * objective.calibration[n] * float(v.detach()) for n, v in terms.items()})
+        return float(total.detach())
+
+    good = x.detach().clone()
+    for number in range(1, steps + 1):
+        optimizer.step(closure)
+        with torch.no_grad():
+            if not (math.isfinite(sum(seen.values())) and bool(torch.isfinite(x).all())):
+                raise NotFinite(good)
+            x.clamp_(0, 1)
+            average.lerp_(x, 1 - decay)
+            unbiased = average / (1 - decay**number)
+            good = x.detach().clone() if recipe.optimizer == "lbfgs" else unbiased
+        yield good, dict(seen)
+
+
+# ── tensors and pictures ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def to_tensor(pixels: NDArray[np.float32], size: tuple[int, int], device: torch.device) -> Tensor:
+    """Pixels (H, W, 3) resized to (width, height), as (1, 3, height, width)."""
+    resized = resize(pixels, size) if pixels.shape[1::-1] != size else pixels
+    return torch.from_numpy(np.ascontiguousarray(resized.transpose(2, 0, 1)))[None].to(device)
+
+
+def to_pixels(x: Tensor) -> NDArray[np.float32]:
+    """(1, 3, H, W) -> float32 (H, W, 3), clipped to 0..1."""
+    return np.ascontiguousarray(x.detach()[0].float().clamp(0, 1).cpu().numpy().transpose(1, 2, 0))
+
+
+def enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """A finished level as the start of the next one, (1, 3, h, w) -> (1, 3, H, W)."""
+    return F.interpolate(x, size=size[::-1], mode="bicubic", antialias=False).clamp(0, 1)
+
+
+def style_size(style: Picture, content: tuple[int, int], full: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Size at which a style is seen while the content of `full` px is worked on at `content` px.
+
+    At style scale 1 its long side is the content's; it is never enlarged beyond its own pixels.
+    """
+    width, height = style.size
+    factor = min(max(full) * scale / max(width, height), 1.0) * max(content) / max(full)
+    return max(SMALLEST, round(width * factor)), max(SMALLEST, round(height * factor))
+
+
+# ── the engine ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class GatysStylizer:
+    """Paints by optimisation; implements `danqing.stylizer.Stylizer`.
+
+    Args:
+        encoder, card: what it sees with; by default what the recipe names, from the catalog.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+    """
+
+    def __init__(self, encoder: VGG | None = None, card: Card | None = None, *, device: str = "auto") -> None:
+        self._given = (encoder, card)
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(device)
+
+    def __call__(
+        self,
+        content: Picture,
+        styles: tuple[Style, ...],
+        recipe: Recipe,
+        *,
+        prior: Prior | None = None,
+        on_step: OnStep | None = None,
+    ) -> Pastiche:
+        """Paint.
+
+        Raises:
+            UsageError: no style, or a layer that the encoder does not have.
+            RunFailed: the numbers got out of hand; its `kept` is the last good picture.
+        """
+        encoder, card = self._encoder(recipe)
+        wanted = {*recipe.content_layers, *recipe.style_layers}
+        if unknown := sorted(wanted - set(encoder.layers)):
+            raise UsageError(text("engines.unknown_layers", layers=", ".join(unknown), known=", ".join(encoder.layers)))
+        if not styles:
+            raise UsageError(text("engines.no_style"))
+        encoder = encoder.to(self.device, self.precision(recipe), memory_format=torch.channels_last)  # type: ignore[call-overload]
+        painting = Painting(encoder, card, content, styles, recipe, device=self.device, on_step=on_step)
+        return painting.run(prior)
+
+    def estimate(self, size: tuple[int, int], recipe: Recipe) -> Estimate:
+        """Memory and time for a content of (width, height) px; measured with `compact`, see benchmarks/optimize.py."""
+        half = self.precision(recipe) == torch.bfloat16
+        worked = sum(level.steps * level.size[0] * level.size[1] for level in pyramid(size, recipe))
+        memory = BASE_BYTES + size[0] * size[1] * (BYTES_PER_PIXEL // 2 if half else BYTES_PER_PIXEL)
+        return Estimate(memory=memory, seconds=2 + worked * (0.5 if half else 1) * SECONDS_PER_PIXEL / machine.cores())
+
+    def _encoder(self, recipe: Recipe) -> tuple[VGG, Card]:
+        encoder, card = self._given
+        if encoder is None or card is None:
+            card, path = catalog.find(recipe.encoder)
+            encoder = adopt.encoder(card, catalog.read(card, path))
+        return encoder, card
+
+    def precision(self, recipe: Recipe) -> torch.dtype:
+        """The encoder's precision: bfloat16 where this machine gains by it, unless the recipe says otherwise."""
+        if recipe.precision != "auto":
+            return torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
+        return torch.bfloat16 if self.device.type == "cuda" or machine.has_bf16() else torch.float32
+
+
+class Painting:
+    """One painting on its way from the coarsest level to the finished Pastiche."""
+
+    def __init__(
+        self,
+        encoder: VGG,
+        card: Card,
+        content: Picture,
+        styles: tuple[Style, ...],
+        recipe: Recipe,
+        *,
+        device: torch.device,
+        on_step: OnStep | None,
+    ) -> None:
+        self.encoder, self.card, self.recipe = encoder, card, recipe
+        self.device, self.on_step = device, on_step
+        self.size = content.size
+        self.content = extend(content.pixels, SMALLEST)
+        self.styles = [(style.weight, picture_of(style)) for style in styles]
+        height, width = self.content.shape[:2]
+        self.levels = pyramid((width, height), recipe)
+        # Noise is drawn on the processor whatever the device, so that a seed means the same everywhere.
+        self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.began = time.monotonic()
+        self.losses: list[dict[str, float]] = []
+
+    def run(self, prior: Prior | None = None) -> Pastiche:
+        """Paint all levels, or until `on_step` says stop.
+
+        Raises:
+            RunFailed: with the last good picture in `kept`.
+        """
+        x = self.start(prior)
+        complete = self.recipe.strength == 0
+        try:
+            for level in self.levels if not complete else []:
+                x = self.paint(level, enlarge(x, level.size) if size_of(x) != level.size else x)
+            complete = True
+        except NotFinite as burst:
+            failure = RunFailed(text("engines.not_finite", step=len(self.losses) + 1))
+            failure.kept = self.finish(burst.picture, complete=False)
+            raise failure from None
+        except Stopped as stopped:
+            x, complete = stopped.picture, False
+        return self.finish(x, complete=complete)
+
+    def start(self, prior: Prior | None) -> Tensor:
+        """Where the descent begins: (1, 3, H, W) at the size of the coarsest level."""
+        recipe, size = self.recipe, self.levels[0].size
+        if recipe.strength == 0:
+            return to_tensor(self.content, self.levels[-1].size, self.device)
+        if prior is not None:
+            return to_tensor(extend(prior.picture.pixels, SMALLEST), size, self.device)
+        if recipe.start == "style":
+            return to_tensor(self.styles[0][1].pixels, size, self.device)
+        photo = to_tensor(self.content, size, self.device)
+        noise = torch.rand(photo.shape, generator=self.generator).to(self.device)
+        if recipe.start == "recolored":
+            return to_tensor(self.recolored(to_pixels(photo)), size, self.device)
+        amount = {"content": 0.0, "noise": 1.0, "mixture": recipe.start_noise}[recipe.start]
+        return photo.lerp(noise, amount)
+
+    def recolored(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The photo with the mean and covariance of the styles' colours, as far as strength goes."""
+        total = sum(weight for weight, _ in self.styles)
+        result = np.zeros_like(pixels)
+        for weight, picture in self.styles:
+            result += np.float32(weight / total) * color.transfer(pixels, picture.pixels)
+        return pixels + np.float32(self.recipe.strength) * (result - pixels)
+
+    def paint(self, level: Level, x: Tensor) -> Tensor:
+        """All steps of one level, from x and at its size."""
+        content = to_tensor(self.content, level.size, self.device)
+        full = self.levels[-1].size
+        scale = self.recipe.style_scale
+        styles = [
+            (weight, to_tensor(picture.pixels, style_size(picture, level.size, full, scale), self.device))
+            for weight, picture in self.styles
+        ]
+        objective = Objective(self.encoder, self.recipe, content=content, styles=styles)
+        objective.calibrate(x, self.generator)
+        began, first = time.monotonic(), len(self.losses)
+        last = x
+        for last, terms in descend(x, objective, self.recipe, steps=level.steps):
+            self.losses.append(terms)
+            done = len(self.losses)
+            rate = (time.monotonic() - began) / (done - first) / (level.size[0] * level.size[1])
+            if self.on_step is not None and self.on_step(self.step(level, last, terms, rate=rate)) is False:
+                raise Stopped(last)
+        return last
+
+    def step(self, level: Level, x: Tensor, terms: dict[str, float], *, rate: float) -> Step:
+        """What is told after a step; `rate` is seconds per pixel and step."""
+        here = self.levels.index(level)
+        done_before = sum(other.steps for other in self.levels[:here])
+        to_come = [(level, level.steps - (len(self.losses) - done_before))]
+        to_come += [(other, other.steps) for other in self.levels[here + 1 :]]
+        return Step(
+            number=len(self.losses),
+            total=sum(other.steps for other in self.levels),
+            size=level.size,
+            losses=terms,
+            seconds=time.monotonic() - self.began,
+            remaining=sum(rate * steps * other.size[0] * other.size[1] for other, steps in to_come),
+            preview=lambda: self.picture(x),
+        )
+
+    def picture(self, x: Tensor) -> Picture:
+        """The state of the painting as a picture of the content's size."""
+        pixels = to_pixels(x)
+        height, width = self.content.shape[:2]
+        if pixels.shape[:2] != (height, width):
+            pixels = np.clip(resize(pixels, (width, height)), 0, 1)
+        return Picture(pixels=np.ascontiguousarray(pixels[: self.size[1], : self.size[0]]))
+
+    def finish(self, x: Tensor, *, complete: bool) -> Pastiche:
+        """The Pastiche of a state."""
+        return Pastiche(
+            picture=self.picture(x),
+            recipe=self.recipe,
+            card=self.card,
+            seconds=time.monotonic() - self.began,
+            losses=tuple(self.losses),
+            complete=complete,
+        )
+
+
+def size_of(x: Tensor) -> tuple[int, int]:
+    """(width, height) of a tensor (1, 3, H, W)."""
+    return x.shape[3], x.shape[2]
+
+
+def extend(pixels: NDArray[np.float32], smallest: int) -> NDArray[np.float32]:
+    """Pixels continued by their edge to the right and below until no side is shorter than `smallest` px."""
+    height, width = pixels.shape[:2]
+    missing = ((0, max(0, smallest - height)), (0, max(0, smallest - width)), (0, 0))
+    return np.pad(pixels, missing, mode="edge")
+
+
+def picture_of(style: Style) -> Picture:
+    """The picture of a style, as whoever opened the engine has put it there.
+
+    Raises:
+        TypeError: it is still a gallery name.
+    """
+    if isinstance(style.source, str):
+        raise TypeError(f"the style {style.source!r} is a name; the engine takes pictures")
+    return style.source
