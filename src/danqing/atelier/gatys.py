@@ -304,9 +304,9 @@ class GatysStylizer:
         encoder, card = self._encoder(recipe)
         wanted = {*recipe.content_layers, *recipe.style_layers}
         if unknown := sorted(wanted - set(encoder.layers)):
-            raise UsageError(text("engines.unknown_layers", layers=", ".join(unknown), known=", ".join(encoder.layers)))
+            raise UsageError(text("atelier.unknown_layers", layers=", ".join(unknown), known=", ".join(encoder.layers)))
         if not styles:
-            raise UsageError(text("engines.no_style"))
+            raise UsageError(text("atelier.no_style"))
         encoder = encoder.to(self.device, self.precision(recipe), memory_format=torch.channels_last)  # type: ignore[call-overload]
         painting = Painting(encoder, card, content, styles, recipe, device=self.device, on_step=on_step)
         return painting.run(prior)
@@ -371,7 +371,7 @@ class Painting:
                 x = self.paint(level, enlarge(x, level.size) if size_of(x) != level.size else x)
             complete = True
         except NotFinite as burst:
-            failure = RunFailed(text("engines.not_finite", step=len(self.losses) + 1))
+            failure = RunFailed(text("atelier.not_finite", step=len(self.losses) + 1))
             failure.kept = self.finish(burst.picture, complete=False)
             raise failure from None
         except Stopped as stopped:

@@ -47,10 +47,14 @@ def mean_and_covariance(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def instance_normalized(features: Tensor) -> Tensor:
-    """Every channel brought to mean 0 and deviation 1 over positions, (1, C, h, w) -> float32 (1, C, h, w)."""
+    """Every channel brought to mean 0 and deviation 1 over positions, (1, C, h, w) -> float32 (1, C, h, w).
+
+    A hundredth of the layer's mean variance is added to each channel's own: a channel that hardly varies says nothing,
+    and without that its gradient would drown the others'.
+    """
     features = features.float()
     variance, mean = torch.var_mean(features, dim=(2, 3), keepdim=True, correction=0)
-    return (features - mean) / (variance.sqrt() + 1e-5)
+    return (features - mean) * torch.rsqrt(variance + 0.01 * variance.mean() + 1e-12)
 
 
 # ── distances ───────────────────────────────────────────────────────────────────────────────────────────────────────

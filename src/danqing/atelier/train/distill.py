@@ -26,17 +26,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import tomli_w
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from danqing.atelier.export.onnx import encoder_to_onnx
 from danqing.atelier.encoders import CAFFE_BIAS, CAFFE_MATRIX, VGG, VGG_WIDTHS, compact
+from danqing.card import Card
+from danqing.files import sha256
 
 log = logging.getLogger(__name__)
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+ONNX_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1", "relu5_1")
 VGG19_PLACES = {0: "conv1_1", 2: "conv1_2", 5: "conv2_1", 7: "conv2_2", 10: "conv3_1", 12: "conv3_2", 14: "conv3_3",
                 16: "conv3_4"}  # torchvision's features.N  # fmt: skip
 
@@ -306,10 +311,12 @@ class Run:
         for name, value in self.model.named_parameters():
             self.average[name].copy_(tensors[f"average.{name}"])
             parts = ("step", "exp_avg", "exp_avg_sq")
-            state = {part: tensors[f"adam.{part}.{name}"] for part in parts}
-            state["exp_avg"] = state["exp_avg"].clone().contiguous(memory_format=torch.channels_last) if value.dim() == 4 else state["exp_avg"]  # noqa: E501
-            state["exp_avg_sq"] = state["exp_avg_sq"].clone().contiguous(memory_format=torch.channels_last) if value.dim() == 4 else state["exp_avg_sq"]  # noqa: E501
-            self.optimizer.state[value] = state
+            # copied into tensors of the parameter's own memory layout, in which they were computed
+            self.optimizer.state[value] = {
+                part: torch.empty_like(value).copy_(tensors[f"adam.{part}.{name}"]) if part != "step"
+                else tensors[f"adam.{part}.{name}"]
+                for part in parts
+            }  # fmt: skip
         self.step = int(tensors[f"adam.step.{name}"])
 
     def averaged(self) -> nn.ModuleDict:
@@ -346,6 +353,55 @@ def judge(run: Run, teachers: Teachers, x: Tensor) -> dict[str, dict[str, float]
     }
 
 
+def ship(run: Run, x: Tensor) -> VGG:
+    """The trained encoder with every channel scaled to its weight in the teacher's space, and every layer to a mean
+    square of 1 on the pictures x (N, 3, H, W).
+
+    ReLU and max pooling commute with positive factors, so the scaled network computes the same, factor by factor.
+    """
+    model = run.averaged()
+    student, heads = model["student"], model["heads"]
+    with torch.no_grad():
+        for name in student.names:
+            convolution = student.get_submodule(name)
+            weights = heads[f"relu{name[4:]}"].weight[:, :, 0, 0].norm(dim=0)
+            features = student(x, [f"relu{name[4:]}"])[f"relu{name[4:]}"]
+            scale = weights / (features * weights[:, None, None]).square().mean().sqrt()
+            convolution.weight.mul_(scale[:, None, None, None])
+            convolution.bias.mul_(scale)
+            if (after := student.names.index(name) + 1) < len(student.names):
+                student.get_submodule(student.names[after]).weight.div_(scale[:, None, None])
+    return student
+
+
+def publish(run: Run, pictures: Pictures, verdict: dict[str, dict[str, float]], folder: Path) -> None:
+    """Write what ships into `folder`: compact.safetensors and compact.onnx in float16, and their card compact.toml."""
+    encoder = ship(run, still_crops(pictures, run.plan.seed)).half()
+    save_file({name: value.contiguous() for name, value in encoder.state_dict().items()}, folder / "compact.safetensors")
+    (folder / "compact.onnx").write_bytes(encoder_to_onnx(encoder, ONNX_LAYERS))
+    layers = tuple(f"relu{name[4:]}" for name in encoder.names)
+    card = Card(
+        name="compact",
+        kind="encoder",
+        file="compact.safetensors",
+        sha256=sha256(folder / "compact.safetensors"),
+        onnx="compact.onnx",
+        onnx_sha256=sha256(folder / "compact.onnx"),
+        license="Apache-2.0",
+        origin=f"danqing's own, distilled from a random start by recipes/compact.toml, {run.step} steps",
+        teacher="VGG-19 (Simonyan & Zisserman 2014, CC BY 4.0) to relu3_4; VGG-19 compressed 16x (Wang et al. 2020, MIT) beyond",
+        data=f"{len(pictures.photos)} photographs (BSDS500 and one a class of ImageNet) and {len(pictures.paintings)} public-domain paintings",
+        quality={f"relative squared error, {layer}": error for layer, error in verdict["features"].items()},
+        mean=(0.45, 0.45, 0.45),
+        std=(0.225, 0.225, 0.225),
+        multiple_of=1,
+        min_size=16,
+        layers=layers,
+    )
+    values = card.model_dump(mode="json", exclude_defaults=True)
+    (folder / "compact.toml").write_text(tomli_w.dumps(values), encoding="utf-8")
+
+
 def distill(plan: Plan, *, recipe: Path, data: Path, teachers_folder: Path, folder: Path) -> Run:
     """Train to the end, from the checkpoint in `folder` if there is one; the log is `folder/log.jsonl`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -377,6 +433,7 @@ def distill(plan: Plan, *, recipe: Path, data: Path, teachers_folder: Path, fold
                 lines.write(json.dumps(verdict) + "\n")
             log.info("%s", verdict)
             run.save()
+    publish(run, training, judge(run, judges, exam), folder)
     return run
 
 
