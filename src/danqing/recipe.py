@@ -2,23 +2,63 @@
 
 A knob's type, default, range and unit stand here and its help in `messages/recipe.toml`; the command line, Python,
 TOML files, the recipe inside a picture and the docs are made from this. A Recipe holds references to its inputs (names
-and hashes), never pixels, and is never half valid: all its problems are reported at once.
+and hashes), never pixels, and is never half valid: all its problems are reported at once, in one line. This module
+opens no picture and knows no engine.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Literal, Self
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from danqing import limits
+from danqing.errors import BadRecipe, UsageError
+from danqing.files import shown
+from danqing.messages import text
+from danqing.problems import one_line, problems_of
 
 RECIPE_VERSION = 1
 
+FROM_MEMORY = "(memory)"
+"""The name of a source that has no file, and so cannot be found again."""
+
+MAX_LAYERS = 64
+
+
+def bare_name(path: str | PurePath) -> str:
+    """What a file is called in a recipe: its name without folders, printable, at most 255 characters."""
+    name = shown(PureWindowsPath(PurePosixPath(path).name).name)
+    return name[-255:] or FROM_MEMORY
+
+
+def _no_folders(name: str) -> str:
+    if name in ("", ".", "..") or name != bare_name(name):
+        raise PydanticCustomError("danqing", "{line}", {"line": text("recipe.bad_name", value=_quoted(name))})
+    return name
+
+
+def _stays_inside(path: str) -> str:
+    """Relative and without `..`, as POSIX and as Windows would read it."""
+    kinds = PurePosixPath(path), PureWindowsPath(path)
+    if not path or "\0" in path or any(p.is_absolute() or p.drive or p.root or ".." in p.parts for p in kinds):
+        raise PydanticCustomError("danqing", "{line}", {"line": text("recipe.bad_path", value=_quoted(path))})
+    return path
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(shown(value if len(value) <= 60 else value[:57] + "..."), ensure_ascii=False)
+
 
 class Source(BaseModel):
-    """A picture that a recipe refers to.
+    """A file that a recipe refers to.
 
     Attributes:
         name: the file's name without folders, or a style's name in the gallery.
@@ -28,9 +68,9 @@ class Source(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str
+    name: Annotated[str, AfterValidator(_no_folders)]
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
-    path: str | None = None
+    path: Annotated[str, AfterValidator(_stays_inside)] | None = None
 
 
 class StyleSource(Source):
@@ -40,11 +80,15 @@ class StyleSource(Source):
     mask: Source | None = None
 
 
-class Recipe(BaseModel):
-    """Everything that decides what a painting looks like; the same recipe and inputs paint the same picture.
+LayerWeights = Annotated[dict[str, Annotated[float, Field(gt=0, le=1e6)]], Field(max_length=MAX_LAYERS)]
+"""{layer: share}; shares are relative to each other."""
 
-    Knobs of the optimisation engine are marked so; the others hold for every engine.
-    """
+_OPTIMIZE: dict[str, Any] = {"engine": "optimize"}
+"""Marks a knob of the optimisation engine; the others hold for every engine."""
+
+
+class Recipe(BaseModel):
+    """Everything that decides what a painting looks like; the same recipe and inputs paint the same picture."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -52,7 +96,7 @@ class Recipe(BaseModel):
     content: Source | None = None
     styles: tuple[StyleSource, ...] = Field((), max_length=64)
 
-    engine: Literal["optimize"] = "optimize"
+    engine: str = Field("optimize", pattern=r"^[\w.-]+$")
     size: int | None = Field(None, ge=16, le=65536, json_schema_extra={"unit": "px"})
     width: int | None = Field(None, ge=16, le=65536, json_schema_extra={"unit": "px"})
     enlarge: bool = False
@@ -61,47 +105,148 @@ class Recipe(BaseModel):
     keep_color: Literal["luminance", "moments", "coral", "histogram"] | None = None
     seed: int = Field(0, ge=0, le=2**32 - 1)
     quality: int = Field(80, ge=1, le=100)
+    depth: Literal[8, 16] = Field(8, json_schema_extra={"unit": "bit"})
 
-    # The optimisation engine.
-    encoder: str = Field("compact", pattern=r"^[\w.-]+$")
-    content_layers: dict[str, float] = Field(default_factory=lambda: {"relu3_3": 1.0, "relu4_1": 1.0})
-    style_layers: dict[str, float] = Field(
-        default_factory=lambda: {f"relu{block}_1": 1.0 for block in (1, 2, 3, 4, 5)}
+    encoder: str = Field("compact", pattern=r"^[\w.-]+$", json_schema_extra=_OPTIMIZE)
+    encoder_weights: Source | None = Field(None, json_schema_extra=_OPTIMIZE)
+    content_layers: LayerWeights = Field({"relu3_3": 1.0, "relu4_1": 1.0}, json_schema_extra=_OPTIMIZE)
+    style_layers: LayerWeights = Field(
+        {f"relu{block}_1": 1.0 for block in (1, 2, 3, 4, 5)}, json_schema_extra=_OPTIMIZE
     )
-    content_loss: Literal["normalized", "features"] = "normalized"
-    style_loss: Literal["covariance", "gram"] = "covariance"
-    content_weight: float = Field(1.0, ge=0, le=1e6)
-    style_weight: float = Field(3.0, ge=0, le=1e6)
-    tv_weight: float = Field(0.0, ge=0, le=1e6)
-    optimizer: Literal["lbfgs", "adam"] = "lbfgs"
-    learning_rate: float | None = Field(None, gt=0, le=1e3)
-    steps: int = Field(130, ge=1, le=100_000)
-    levels: int | None = Field(None, ge=1, le=10)
-    start: Literal["recolored", "content", "noise", "mixture", "style", "picture"] = "recolored"
-    start_noise: float = Field(0.2, ge=0, le=1)
-    start_picture: Source | None = None
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    content_loss: Literal["normalized", "features"] = Field("normalized", json_schema_extra=_OPTIMIZE)
+    style_loss: Literal["covariance", "gram"] = Field("covariance", json_schema_extra=_OPTIMIZE)
+    content_weight: float = Field(1.0, ge=0, le=1e6, json_schema_extra=_OPTIMIZE)
+    style_weight: float = Field(1.5, ge=0, le=1e6, json_schema_extra=_OPTIMIZE)
+    tv_weight: float = Field(0.0, ge=0, le=1e6, json_schema_extra=_OPTIMIZE)
+    optimizer: Literal["lbfgs", "adam"] = Field("lbfgs", json_schema_extra=_OPTIMIZE)
+    learning_rate: float | None = Field(None, gt=0, le=1e3, json_schema_extra=_OPTIMIZE)
+    steps: int = Field(130, ge=1, le=100_000, json_schema_extra=_OPTIMIZE)
+    levels: int | None = Field(None, ge=1, le=10, json_schema_extra=_OPTIMIZE)
+    start: Literal["recolored", "content", "noise", "mixture", "style", "picture"] = Field(
+        "recolored", json_schema_extra=_OPTIMIZE
+    )
+    start_noise: float = Field(0.2, ge=0, le=1, json_schema_extra=_OPTIMIZE)
+    start_picture: Source | None = Field(None, json_schema_extra=_OPTIMIZE)
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", json_schema_extra=_OPTIMIZE)
 
-    def to_toml(self) -> str:
-        """The recipe as TOML: every knob that is not at its default."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_defaults=True, exclude_none=True) | {"version": 1})
+    @field_validator("version", mode="before")
+    @classmethod
+    def _not_from_the_future(cls, value: object) -> object:
+        if isinstance(value, int) and value > RECIPE_VERSION:
+            line = text("recipe.bad_future", version=value, known=RECIPE_VERSION)
+            raise PydanticCustomError("danqing_future", "{line}", {"line": line})
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        lines = []
+        if self.size is not None and self.width is not None:
+            lines.append(text("recipe.bad_size_and_width"))
+        content = self.content_weight if self.content_layers else 0
+        style = self.style_weight if self.style_layers else 0
+        if not (content or style):
+            lines.append(text("recipe.bad_no_weight"))
+        if (self.start == "picture") != (self.start_picture is not None):
+            lines.append(text("recipe.bad_start_picture"))
+        if lines:
+            raise PydanticCustomError("danqing", "{line}", {"line": "; ".join(lines)})
+        return self
+
+    def sources(self) -> Iterator[Source]:
+        """Every file that the recipe refers to, gallery names included."""
+        for source in (self.content, *self.styles, *(s.mask for s in self.styles)):
+            if source is not None:
+                yield source
+        yield from (s for s in (self.start_picture, self.encoder_weights) if s is not None)
+
+    def without_paths(self) -> Self:
+        """The same recipe as it may stand inside a picture: names and hashes only."""
+        return type(self).model_validate(_dropped(self.model_dump(), "path"))
+
+    def to_toml(self, *, complete: bool = False) -> str:
+        """The recipe as TOML: every knob that is not at its default, or all of them.
+
+        Complete ones still paint the same when a later version has other defaults.
+        """
+        values = self.model_dump(mode="json", exclude_defaults=not complete, exclude_none=True)
+        return tomli_w.dumps({"version": RECIPE_VERSION} | values)
 
     @classmethod
-    def from_toml(cls, source: str) -> Self:
+    def from_toml(cls, source: str | bytes, *, name: str | None = None) -> Self:
         """A recipe from TOML text.
 
-        Raises:
-            tomllib.TOMLDecodeError: not TOML.
-            pydantic.ValidationError: unknown keys or values out of range, all of them listed.
-        """
-        import tomllib
+        Args:
+            source: the text, or its bytes in UTF-8.
+            name: what messages call it.
 
-        return cls.model_validate(tomllib.loads(source))
+        Raises:
+            BadRecipe: not TOML, too long, from a later version, or with unknown or impossible knobs, all of them
+                listed.
+        """
+        called = name or text("recipe.from_memory")
+        if len(source) > limits.MAX_RECIPE_BYTES:
+            raise BadRecipe(text("recipe.too_long", name=called, limit=limits.MAX_RECIPE_BYTES // 1000))
+        try:
+            decoded = source.decode("utf-8-sig") if isinstance(source, bytes) else source
+            values = tomllib.loads(decoded)
+        except UnicodeDecodeError as error:
+            raise BadRecipe(text("recipe.not_utf8", name=called)) from error
+        except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+            reason = shown(str(error) or type(error).__name__)
+            raise BadRecipe(text("recipe.not_toml", name=called, reason=reason)) from error
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise BadRecipe(text("recipe.bad", name=called, problems=one_line(problems_of(error, cls)))) from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """A recipe from a TOML file.
+
+        Raises:
+            BadRecipe: as `from_toml`, or the file cannot be read.
+        """
+        called = shown(path)
+        try:
+            with Path(path).open("rb") as stream:
+                data = stream.read(limits.MAX_RECIPE_BYTES + 1)
+        except FileNotFoundError as error:
+            raise BadRecipe(text("recipe.missing", name=called)) from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise BadRecipe(text("recipe.unreadable", name=called, reason=reason)) from error
+        return cls.from_toml(data, name=called)
+
+    def turned(self, knobs: Mapping[str, object]) -> Self:
+        """The same recipe with some knobs at other values.
+
+        Raises:
+            UsageError: unknown knobs or values out of range, all of them listed.
+        """
+        values = {name: getattr(self, name) for name in self.model_fields_set} | dict(knobs)
+        try:
+            return type(self).model_validate(values)
+        except ValidationError as error:
+            raise UsageError(text("recipe.bad_knobs", problems=one_line(problems_of(error, type(self))))) from error
 
     def fingerprint(self) -> str:
-        """sha256 of everything that decides the painting: equal recipes have equal fingerprints; paths do not count."""
-        values = self.model_dump(mode="json")
-        for source in [values["content"], values["start_picture"], *values["styles"]]:
-            if source:
-                source.pop("path")
+        """sha256 of everything that decides the painting: equal recipes have equal fingerprints.
+
+        Paths do not count, nor what a file is called where its hash says what it is.
+        """
+        values = _dropped(self.model_dump(mode="json"), "path", names_of_hashed=True)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _dropped(values: Any, key: str, *, names_of_hashed: bool = False) -> Any:
+    """Nested values without one key, and without the names of sources that have a hash."""
+    if isinstance(values, list | tuple):
+        return [_dropped(v, key, names_of_hashed=names_of_hashed) for v in values]
+    if not isinstance(values, dict):
+        return values
+    hashed = names_of_hashed and values.get("sha256") is not None
+    return {
+        k: _dropped(v, key, names_of_hashed=names_of_hashed)
+        for k, v in values.items()
+        if k != key and not (hashed and k == "name")
+    }
