@@ -13,11 +13,11 @@ from danqing.messages import text
 MAX_EDGE = 65_536
 """px; the longest edge of any picture, read or written."""
 
-LOAD_BYTES = 40
-"""Bytes a pixel at the peak of reading a picture: decoded, its 16-bit halves, float32 colours and alpha."""
+LOAD_BYTES = 50
+"""Bytes a pixel at the peak of reading a picture, the result included; most for 16 bits with alpha."""
 
-SAVE_BYTES = 24
-"""Bytes a pixel at the peak of writing one: float32 colours, whole numbers, the encoder's copy."""
+SAVE_BYTES = 48
+"""Bytes a pixel at the peak of writing one, besides the picture; most for WebP and AVIF, whose encoders are large."""
 
 PICTURE_BYTES = 16
 """Bytes a pixel of a Picture that just lies there: float32, three colours and alpha."""

@@ -152,7 +152,7 @@ def oriented(value: int) -> Callable[[], bytes]:
 
 def animated(kind: str, frames: int, **options: object) -> Callable[[], bytes]:
     def make() -> bytes:
-        images = [Image.new("RGB", (16, 12), (n % 256, 255 - n % 256, 90)) for n in range(frames)]
+        images = [Image.new("RGB", (16, 12), (n * 37 % 256, 255 - n * 53 % 256, 90)) for n in range(frames)]
         out = io.BytesIO()
         images[0].save(out, kind, save_all=True, append_images=images[1:], **options)
         return out.getvalue()

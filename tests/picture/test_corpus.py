@@ -1,4 +1,4 @@
-"""Every file of the corpus: the right end, one line, nothing left over, quickly, and the next good picture still works."""
+"""Every file of the corpus: the right end, one line, nothing left over, quickly; the next good picture still works."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def test_every_number_of_the_plan_is_there() -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("item", ITEMS, ids=lambda item: item.file_name)
-def test_item(item: Item, language: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_item(
+    item: Item, language: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("DANQING_LANG", language)
     path = tmp_path / item.file_name
     path.write_bytes(item.make())
@@ -77,6 +79,7 @@ def test_item(item: Item, language: str, tmp_path: Path, monkeypatch: pytest.Mon
     assert time.monotonic() - began < 2
     assert resident() - before < 300_000_000
     assert os.listdir(tmp_path) == [item.file_name]  # noqa: PTH208
+    assert capfd.readouterr() == ("", "")
     assert Picture.load(valid("PNG")).size == (96, 64)
 
 

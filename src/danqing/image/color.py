@@ -27,7 +27,7 @@ _RGB_TO_LMS = np.array([[0.3811, 0.5783, 0.0402], [0.1967, 0.7244, 0.0782], [0.0
 _LMS_TO_LAB = np.diag([3**-0.5, 6**-0.5, 2**-0.5]) @ np.array([[1.0, 1, 1], [1, 1, -2], [1, -1, 0]])
 _DARKEST = 1e-3  # linear; below it a logarithm says more about noise than about colour
 
-_VARIANCE = 1e-6  # of a colour axis along which a picture does not vary, in place of zero
+_VARIANCE = 4e-6  # a deviation of half a step of 8 bits: along such an axis a picture does not vary, it is rounded
 
 
 def keep_color(painting: F32, content: F32, how: str) -> F32:
@@ -140,7 +140,7 @@ def _statistics(pixels: F32) -> tuple[F64, F64]:
 def _power(covariance: F64, exponent: float) -> F64:
     """A power of a symmetric matrix; of axes without variance a negative power is 0."""
     values, vectors = np.linalg.eigh(covariance)
-    usable = values > _VARIANCE
+    usable = values > (_VARIANCE if exponent < 0 else 0)
     powers = np.where(usable, np.where(usable, values, 1.0) ** exponent, 0.0)
     return np.asarray((vectors * powers) @ vectors.T)
 

@@ -28,15 +28,9 @@ from danqing.files import shown
 from danqing.messages import text
 from danqing.picture import check, exif, formats, heif, modes
 from danqing.picture.picture import Picture
-from danqing.picture.quiet import pillow_kept_quiet
+from danqing.picture.quiet import DECODER_ERRORS, libtiff_kept_quiet, pillow_kept_quiet
 
 PictureSource = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Picture
-
-DECODER_ERRORS = (
-    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError,
-    struct.error, Image.DecompressionBombError,
-)  # fmt: skip
-"""What Pillow's decoders have been seen to raise on damaged files; each becomes one line."""
 
 
 def load(
@@ -106,10 +100,15 @@ def _from_bytes(data: bytes, name: str, *, keep_gps: bool, max_pixels: int | Non
         _check_size(size, kind, name, max_pixels)
     if kind == "HEIC":
         return _from_heif(data, name, keep_gps=keep_gps, max_pixels=max_pixels)
-    with pillow_kept_quiet(), _one_line(name, kind), Image.open(io.BytesIO(data), formats=(kind,)) as image:
+    with (
+        pillow_kept_quiet(),
+        libtiff_kept_quiet(kind),
+        _one_line(name, kind),
+        Image.open(io.BytesIO(data), formats=(kind,)) as image,
+    ):
         _check_size(image.size, kind, name, max_pixels)
         deep = _read_deep(image, data)
-        return _from_image(image, keep_gps=keep_gps, deep=deep)
+        return _from_image(image, keep_gps=keep_gps, deep=deep, exif_bytes=data if kind == "TIFF" else None)
 
 
 def _format_of(data: bytes, name: str) -> str:
@@ -145,21 +144,33 @@ def _check_size(size: check.Size, kind: str, name: str, cap: int | None) -> None
     limits.check_size(size, name=name, cap=cap)
 
 
-def _from_image(image: Image.Image, *, keep_gps: bool, deep: modes.Colours | None = None) -> Picture:
+def _from_image(
+    image: Image.Image, *, keep_gps: bool, deep: modes.Colours | None = None, exif_bytes: bytes | None = None
+) -> Picture:
     image.load()
-    notes, turn, tidied = [], 1, None
-    try:
-        if (found := exif.of(image)) is not None:
-            turn = exif.orientation(found)
-            tidied = exif.tidy(found, keep_gps=keep_gps, tiff=image.format == "TIFF")
-    except ValueError:
-        notes.append(text("picture.note_exif"))
+    tiff = image.format == "TIFF"
+    block = image.info.get("exif") if exif_bytes is None else exif_bytes
+    if block is None and image.format is None:  # made in memory, or turned by others
+        block = image.getexif().tobytes() if image.getexif() else None
+    turn, tidied, notes = _tidied(block, keep_gps=keep_gps, tiff=tiff)
     icc = image.info.get("icc_profile") or None
     colours = deep if deep is not None else modes.from_image(image, icc)
     with contextlib.suppress(*DECODER_ERRORS):  # whether more follows is worth a note, not a failure
         if getattr(image, "is_animated", False):
             notes.append(text("picture.note_first"))
     return _finish(colours, turn=turn, exif_bytes=tidied, notes=notes)
+
+
+def _tidied(block: bytes | None, *, keep_gps: bool, tiff: bool = False) -> tuple[int, bytes | None, list[str]]:
+    """The orientation, what is kept of the EXIF, and a note if it was broken."""
+    if not block or (tiff and block[2:4] in (b"+\0", b"\0+")):  # BigTIFF has directories of another kind
+        return 1, None, []
+    try:
+        parsed = exif.parse(block)
+    except ValueError:
+        return 1, None, [text("picture.note_exif")]
+    turn = 1 if tiff else parsed.orientation  # Pillow's TIFF reader has turned it already
+    return turn, exif.tidy(parsed, keep_gps=keep_gps, tiff=tiff), []
 
 
 def _read_deep(image: Image.Image, data: bytes) -> modes.Colours | None:
@@ -216,13 +227,7 @@ def _from_heif(data: bytes, name: str, *, keep_gps: bool, max_pixels: int | None
         colours = modes.from_image(image, decoded.icc)
     else:
         colours = modes.from_deep(values.astype(np.uint16, copy=False), decoded.icc)
-    notes, tidied = [], None
-    if decoded.exif:
-        try:
-            with pillow_kept_quiet():
-                tidied = exif.tidy(exif.parse(decoded.exif), keep_gps=keep_gps)
-        except ValueError:
-            notes.append(text("picture.note_exif"))
+    _, tidied, notes = _tidied(decoded.exif, keep_gps=keep_gps)
     # HEIF turns by its own boxes, which libheif has obeyed; the EXIF orientation only repeats them.
     return _finish(colours, turn=1, exif_bytes=tidied, notes=notes)
 

@@ -123,7 +123,7 @@ def from_deep(
             pixels = converted
         except profile.BrokenProfile:
             notes.append(text("picture.note_profile"))
-    return Colours(pixels=np.clip(pixels, 0, 1), alpha=alpha, icc=used, notes=notes)
+    return Colours(pixels=np.minimum(pixels, 1, out=pixels), alpha=alpha, icc=used, notes=notes)
 
 
 def _from_range(values: NDArray[Any]) -> Colours:

@@ -27,16 +27,21 @@ def encode16(values: NDArray[np.uint16], chunks: Iterable[Chunk] = ()) -> bytes:
     height, width, channels = values.shape
     header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
     deflate = zlib.compressobj(6)
-    body = [deflate.compress(band) for band in _filtered(values)]
-    body.append(deflate.flush())
-    everything = [(b"IHDR", header), *chunks, (b"IDAT", b"".join(body)), (b"IEND", b"")]
-    return SIGNATURE + b"".join(_chunk(kind, content) for kind, content in everything)
+    parts = [SIGNATURE, *_chunk(b"IHDR", header)]
+    for kind, content in chunks:
+        parts += _chunk(kind, content)
+    for band in _filtered(values):  # an IDAT for each piece that deflate gives up, so that nothing is copied
+        if piece := deflate.compress(band):
+            parts += _chunk(b"IDAT", piece)
+    parts += [*_chunk(b"IDAT", deflate.flush()), *_chunk(b"IEND", b"")]
+    return b"".join(parts)
 
 
 def insert(png: bytes, chunks: Iterable[Chunk]) -> bytes:
     """A finished PNG with further ancillary chunks right after its header."""
     after = len(SIGNATURE) + 25  # IHDR: 8 bytes before its 13, 4 after
-    return png[:after] + b"".join(_chunk(kind, content) for kind, content in chunks) + png[after:]
+    new = [part for kind, content in chunks for part in _chunk(kind, content)]
+    return b"".join([png[:after], *new, memoryview(png)[after:]])
 
 
 def profile_chunk(icc: bytes) -> Chunk:
@@ -80,8 +85,9 @@ def _chunks(png: bytes) -> Iterator[Chunk]:
         at += 12 + length
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+def _chunk(kind: bytes, content: bytes) -> tuple[bytes, bytes, bytes]:
+    crc = zlib.crc32(content, zlib.crc32(kind))
+    return struct.pack(">I4s", len(content), kind), content, struct.pack(">I", crc)
 
 
 def _filtered(values: NDArray[np.uint16]) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from PIL import Image
 from danqing import limits
 from danqing.files import shown
 from danqing.picture import exif, formats, png
-from danqing.picture.quiet import pillow_kept_quiet
+from danqing.picture.quiet import DECODER_ERRORS, pillow_kept_quiet
 
 KEY = "danqing:recipe"
 
@@ -27,11 +27,12 @@ def embed(block: bytes | None, recipe: str) -> bytes:
     Args:
         block: EXIF bytes, or None.
         recipe: TOML text.
+
+    Raises:
+        ValueError: the block cannot be read.
     """
-    tags = exif.parse(block)
-    details = dict(tags.get_ifd(exif.EXIF_IFD))
-    details[exif.USER_COMMENT] = exif.recipe_comment(recipe, tags.endian)
-    tags[exif.EXIF_IFD] = details
+    tags = exif.parse(block) if block else exif.Block()
+    tags.put_recipe(recipe)
     return tags.tobytes()
 
 
@@ -41,16 +42,15 @@ def read(data: bytes) -> str | None:
     A damaged file, or one that is no picture, has none.
     """
     kind = formats.sniff(data[:512])
-    if kind is None or not kind.recipe or kind.name == "HEIC":
+    if kind is None or not kind.recipe or not kind.written:
         return None
     if kind.name == "PNG":
         return png.read_text(data, KEY, limits.MAX_RECIPE_BYTES)
     try:
-        with pillow_kept_quiet(), Image.open(io.BytesIO(data), formats=(kind.name,)) as image:
-            comment = image.getexif().get_ifd(exif.EXIF_IFD).get(exif.USER_COMMENT)
-    except (*exif.BROKEN, RuntimeError):
+        recipe = exif.parse(_exif_of(data, kind.name)).recipe
+    except ValueError:
         return None
-    return exif.recipe_of(comment)
+    return recipe if recipe is not None and len(recipe) <= limits.MAX_RECIPE_BYTES else None
 
 
 def read_recipe(path: str | Path) -> str | None:
@@ -62,3 +62,13 @@ def read_recipe(path: str | Path) -> str | None:
     from danqing.picture.load import read_bytes
 
     return read(read_bytes(path, shown(path)))
+
+
+def _exif_of(data: bytes, kind: str) -> bytes:
+    if kind == "TIFF":
+        return data
+    try:
+        with pillow_kept_quiet(), Image.open(io.BytesIO(data), formats=(kind,)) as image:
+            return bytes(image.info.get("exif", b""))
+    except DECODER_ERRORS:
+        return b""
