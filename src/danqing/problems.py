@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -28,18 +28,18 @@ _KINDS |= {"dict": "table", "model": "table", "tuple": "list", "list": "list"}
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
-def problems_of(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """A line for each thing that is wrong; of a recipe from a later version, that alone."""
+def told(error: ValidationError, model: type[BaseModel]) -> str:
+    """All that is wrong, in one line: the first few problems and how many more there are.
+
+    Of a recipe from a later version, that alone.
+    """
     found = error.errors(include_url=False)
     future = [e for e in found if e["type"] == "danqing_future"]
-    return list(dict.fromkeys(_line(e, model) for e in (future or found)))
-
-
-def one_line(lines: Sequence[str]) -> str:
-    """The first few problems in one line, and how many more there are."""
-    rest = len(lines) - MOST
-    told = list(lines) if rest <= 0 else [*lines[:MOST], text("recipe.and_more", count=rest)]
-    return "; ".join(told)
+    found = future or found
+    lines = list(dict.fromkeys(_line(e, model) for e in found[:MOST]))
+    if len(found) > MOST:
+        lines.append(text("recipe.and_more", count=len(found) - MOST))
+    return "; ".join(lines)
 
 
 def bounds(field: FieldInfo) -> str:

@@ -23,7 +23,7 @@ from danqing import limits
 from danqing.errors import BadRecipe, UsageError
 from danqing.files import shown
 from danqing.messages import text
-from danqing.problems import one_line, problems_of
+from danqing.problems import told
 
 RECIPE_VERSION = 1
 
@@ -197,7 +197,7 @@ class Recipe(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise BadRecipe(text("recipe.bad", name=called, problems=one_line(problems_of(error, cls)))) from error
+            raise BadRecipe(text("recipe.bad", name=called, problems=told(error, cls))) from error
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -227,7 +227,7 @@ class Recipe(BaseModel):
         try:
             return type(self).model_validate(values)
         except ValidationError as error:
-            raise UsageError(text("recipe.bad_knobs", problems=one_line(problems_of(error, type(self))))) from error
+            raise UsageError(text("recipe.bad_knobs", problems=told(error, type(self)))) from error
 
     def fingerprint(self) -> str:
         """sha256 of everything that decides the painting: equal recipes have equal fingerprints.

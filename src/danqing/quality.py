@@ -1,0 +1,119 @@
+"""Quality: how a painting is judged by numbers.
+
+Features of pictures, {layer: (C, h, w)}, go in, distances come out; what gives the features, and at which size, is the
+caller's business, for which `WORKING_SIZES` and `judged_size` hold the rule. This module knows no picture and no
+encoder.
+
+    content distance   ½·mean squared difference of instance-normalised features, mean over relu3_3 and relu4_1 at
+                       512 px: 0 = the same structure, another picture altogether has about 0.75
+    style distance     ‖C(out) - C(style)‖ / (‖C(out)‖ + ‖C(style)‖), C = covariance of the features over positions,
+                       mean over relu1_1 .. relu5_1 and over 512 px and 256 px: between 0 and 1
+    art                content + 3·style, lower is better
+
+Numbers of different encoders do not compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Features = Mapping[str, NDArray[np.float32]]
+"""{layer: (C, h, w)}"""
+
+CONTENT_LAYERS = ("relu3_3", "relu4_1")
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+WORKING_SIZES = (512, 256)
+"""Long sides in px at which pictures are judged: content at the first, style at all of them."""
+FAILED_CONTENT = 0.55
+"""A picture with more content distance than this fails, whatever its style."""
+_STYLE_SHARE = 3.0
+_EPSILON = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """How a painting is judged: content and style distance, lower is better."""
+
+    content: float
+    style: float
+
+    @property
+    def art(self) -> float:
+        """Both in one number: content + 3·style."""
+        return self.content + _STYLE_SHARE * self.style
+
+    @property
+    def failed(self) -> bool:
+        """Whether the photo is no longer to be recognised."""
+        return self.content > FAILED_CONTENT
+
+
+def judged_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
+    """(width, height) in px at which a picture of a size is judged: also a smaller one has its long
+    side become `long_side`.
+    """
+    scale = long_side / max(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def instance_normalized(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each channel with mean 0 and deviation 1 over its positions, (C, h, w) -> (C, h, w)."""
+    mean = features.mean(axis=(1, 2), keepdims=True)
+    deviation = features.std(axis=(1, 2), keepdims=True)
+    return np.asarray((features - mean) / (deviation + _EPSILON), dtype=np.float32)
+
+
+def covariance(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Covariance of the channels over positions, (C, h, w) -> (C, C)."""
+    flat = features.reshape(len(features), -1)
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    return np.asarray(flat @ flat.T / flat.shape[1], dtype=np.float32)
+
+
+def content_distance(out: Features, content: Features, *, layers: Sequence[str] = CONTENT_LAYERS) -> float:
+    """How far a painting's structure is from its photo's, both at the same size.
+
+    Raises:
+        KeyError: a layer is missing.
+        ValueError: the features are of different shapes.
+    """
+    distances = []
+    for layer in layers:
+        if out[layer].shape != content[layer].shape:
+            raise ValueError(f"{layer}: {out[layer].shape} against {content[layer].shape}; judge at one size")
+        difference = instance_normalized(out[layer]) - instance_normalized(content[layer])
+        distances.append(0.5 * float(np.mean(np.square(difference), dtype=np.float64)))
+    return float(np.mean(distances))
+
+
+def style_distance(
+    out: Sequence[Features], style: Sequence[Features], *, layers: Sequence[str] = STYLE_LAYERS
+) -> float:
+    """How far a painting's strokes and colours are from a style's: 0..1.
+
+    Args:
+        out, style: features at each of the working sizes, in the same order; positions need not agree.
+        layers: which layers count.
+
+    Raises:
+        KeyError: a layer is missing.
+        ValueError: not the same number of sizes, or none.
+    """
+    if not out:
+        raise ValueError("style is judged at one size at least")
+    pairs = [(o[layer], s[layer]) for o, s in zip(out, style, strict=True) for layer in layers]
+    return float(np.mean([_relative(covariance(o), covariance(s)) for o, s in pairs]))
+
+
+def _relative(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    total = float(np.linalg.norm(a) + np.linalg.norm(b))
+    return float(np.linalg.norm(a - b)) / total if total > 0 else 0.0
+
+
+def art(content: float, style: float) -> float:
+    """Content and style distance in one number, lower is better."""
+    return Score(content=content, style=style).art
