@@ -16,7 +16,7 @@ MAX_EDGE = 65_536
 LOAD_BYTES = 50
 """Bytes a pixel at the peak of reading a picture, the result included; most for 16 bits with alpha."""
 
-SAVE_BYTES = 48
+SAVE_BYTES = 60
 """Bytes a pixel at the peak of writing one, besides the picture; most for WebP and AVIF, whose encoders are large."""
 
 PICTURE_BYTES = 16

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
-import resource
 import subprocess
 import sys
 import zlib
@@ -294,6 +293,8 @@ def test_disk_that_takes_no_more(suffix: str, tmp_path: Path) -> None:
     """F4: a file may not grow beyond 4 kB; one line that names the path, no part of a file."""
     noise = Picture.load(np.random.default_rng(0).random((80, 80, 3)))
     path = tmp_path / f"满{suffix}"
+    import resource
+
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
     try:

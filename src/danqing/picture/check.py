@@ -98,11 +98,12 @@ def _png(data: bytes) -> Size:
 def _jpeg(data: bytes) -> Size | None:
     at, size = 2, None
     while True:
-        if data[at] != 0xFF:
-            raise Damaged
         marker = data[at + 1]
-        if marker == 0xFF:  # fill bytes may stand before any marker
+        if data[at] != 0xFF or marker in (0x00, 0xFF):  # stray and fill bytes may stand before any marker
             at += 1
+            continue
+        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a segment
+            at += 2
             continue
         if marker == 0xDA:
             break
@@ -128,8 +129,10 @@ def _gif(data: bytes) -> Size:
         elif kind == 0x2C:  # a frame: its place, size and colours, the code size, then sub-blocks
             _sub_blocks(data, at + 11 + _colour_table(data[at + 9]))
             return width, height
-        else:
+        elif kind == 0x3B:
             raise Damaged
+        else:  # a stray byte
+            at += 1
 
 
 def _colour_table(flags: int) -> int:
