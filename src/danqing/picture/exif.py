@@ -108,7 +108,7 @@ class Block:
         self.details[USER_COMMENT] = Entry(UNDEFINED, len(data), data)
 
     def tobytes(self) -> bytes:
-        """The block as it stands in files, beginning with `Exif\\0\\0`."""
+        r"""The block as it stands in files, beginning with `Exif\\0\\0`."""
         return _PREFIX + self.header() + self.directories(8)
 
     def header(self) -> bytes:

@@ -50,7 +50,7 @@ def profile_chunk(icc: bytes) -> Chunk:
 
 
 def exif_chunk(exif: bytes) -> Chunk:
-    """The eXIf chunk of an EXIF block that begins with `Exif\\0\\0`."""
+    r"""The eXIf chunk of an EXIF block that begins with `Exif\\0\\0`."""
     return b"eXIf", exif.removeprefix(b"Exif\0\0")
 
 
