@@ -9,7 +9,7 @@ import pytest
 from tests.contracts.source import Module, called, imports, modules
 
 MODULES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml", "telnetlib"}
-CALLS = {"eval", "exec", "extractall", "system", "popen"}
+CALLS = {"eval", "exec", "compile"}
 FROM_TORCH = {"load", "save", "hub"}
 
 
@@ -17,12 +17,14 @@ def dangers(tree: ast.AST) -> list[str]:
     found = [f"line {line}: {name}" for line, name in imports(tree) if name.partition(".")[0] in MODULES]
     for node in ast.walk(tree):
         match node:
-            case ast.Call(func=ast.Name(id=name)) if name in CALLS | {"compile"}:
+            case ast.Call(func=ast.Name(id=name)) if name in CALLS:
                 found.append(f"line {node.lineno}: {name}")
             case ast.Call(func=ast.Attribute(value=ast.Name(id="torch"), attr=name)) if name in FROM_TORCH:
                 found.append(f"line {node.lineno}: torch.{name}")
-            case ast.Call(func=ast.Attribute(attr="extractall" | "system" | "popen" as name)):
-                found.append(f"line {node.lineno}: {name}")
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="os"), attr="system" | "popen" as name)):
+                found.append(f"line {node.lineno}: os.{name}")
+            case ast.Call(func=ast.Attribute(attr="extractall")):
+                found.append(f"line {node.lineno}: extractall")
             case ast.Call(func=func, keywords=keywords):
                 for keyword in keywords:
                     true = isinstance(keyword.value, ast.Constant) and keyword.value.value is True

@@ -1,0 +1,58 @@
+"""Every model and every study that ships has its papers, and is what its papers say."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from PIL import Image
+
+from danqing import catalog
+from danqing.card import Card
+from tests.contracts.source import PACKAGE, ROOT
+
+BUNDLED = [card for card in catalog.cards() if (PACKAGE / "models" / card.file).exists()]
+STUDIES = catalog.styles()
+MAX_MODELS = 5_000_000
+MAX_STUDY = 90_000
+"""Bytes."""
+
+
+def test_a_model_and_the_studies_ship() -> None:
+    assert "compact" in {card.name for card in BUNDLED}
+    assert 1 <= len(STUDIES) <= 6
+
+
+@pytest.mark.parametrize("card", catalog.cards(), ids=lambda c: c.name)
+def test_every_card_says_whose_it_is(card: Card) -> None:
+    assert card.origin
+    assert card.license
+
+
+@pytest.mark.parametrize("card", BUNDLED, ids=lambda c: c.name)
+def test_every_bundled_model_is_what_its_card_says(card: Card) -> None:
+    assert card.license != "unknown"
+    data = (PACKAGE / "models" / card.file).read_bytes()
+    assert hashlib.sha256(data).hexdigest() == card.sha256
+
+
+def test_every_bundled_file_belongs_to_a_card() -> None:
+    known = {name for card in BUNDLED for name in (card.file.partition(".")[0], card.name)}
+    files = [path for path in (PACKAGE / "models").iterdir() if path.suffix in (".safetensors", ".onnx", ".toml")]
+    assert all(path.name.partition(".")[0] in known for path in files if path.suffix != ".toml")
+    assert sum(path.stat().st_size for path in files) <= MAX_MODELS
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda s: s.name)
+def test_every_study_is_small_credited_and_a_picture(study: catalog.StyleEntry) -> None:
+    assert study.title and study.title_zh and study.artist and study.date and study.source
+    assert study.url.startswith("https://")
+    assert study.path.stat().st_size <= MAX_STUDY
+    with Image.open(study.path) as picture:
+        picture.load()
+        assert picture.mode == "RGB"
+
+
+def test_every_study_in_the_folder_is_listed() -> None:
+    listed = {study.path.name for study in STUDIES}
+    assert {path.name for path in (ROOT / "samples").glob("*.jpg")} == listed
