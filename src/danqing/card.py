@@ -1,14 +1,28 @@
 """Card: a model's papers. What it is, where it comes from, what it may be used for, and how it wants to be fed.
 
 A weight file without its preprocessing is the commonest silent failure of this field: right weights, wrong mean. So
-weights travel with a card, and nothing is loaded that the card does not describe.
+weights travel with a card, a TOML file beside them, and nothing is loaded that the card does not describe. This module
+reads and checks cards; it opens no weights (`catalog`) and knows no network.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from danqing.errors import ModelDamaged, ModelMissing
+from danqing.files import shown
+from danqing.messages import text
+
+MAX_BYTES = 1_000_000
+"""The longest card that is read."""
+
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][\w.@+-]*$", max_length=255)]
+Hash = Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")]
+Address = Annotated[str, Field(pattern=r"^https://[\w.-]+(:\d+)?/\S+$", max_length=2000)]
 
 
 class Card(BaseModel):
@@ -18,7 +32,10 @@ class Card(BaseModel):
         name: what the catalog calls it.
         kind: what it is for.
         file: the weights' file name beside the card.
-        sha256: of that file.
+        sha256: of that file; of one that is downloaded, at least the 8 digits that its publisher vouches for.
+        onnx, onnx_sha256: the same network as a graph for runtimes without torch, where there is one.
+        urls: where the weights are to be had, in the order to try; none for those that come with danqing.
+        bytes: size of a file that is downloaded.
         license: SPDX identifier, or `unknown`.
         origin: who made it, from what, how it can be made again.
         teacher: whose knowledge it was distilled from.
@@ -26,20 +43,25 @@ class Card(BaseModel):
         quality: measured figures with the command that measures them.
         channels: the order in which the first layer sees colours.
         value_range: of the input, before the mean is taken away.
-        mean, std: taken away from and divided out of each channel, in the units of `value_range`.
+        mean, std: taken away from and divided out of each channel, in the order of `channels` and the units of
+            `value_range`.
         padding: of each convolution.
         multiple_of, min_size: what sizes it takes, px.
         layers: the features it gives, by name.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$", max_length=100)]
     kind: Literal["encoder", "pastiche"]
-    file: str
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    license: str
-    origin: str
+    file: FileName
+    sha256: Hash
+    onnx: FileName | None = None
+    onnx_sha256: Hash | None = None
+    urls: tuple[Address, ...] = ()
+    bytes: int | None = Field(None, gt=0)
+    license: Annotated[str, Field(min_length=1)]
+    origin: Annotated[str, Field(min_length=1)]
     teacher: str = ""
     data: str = ""
     quality: dict[str, float | str] = Field(default_factory=dict)
@@ -48,6 +70,58 @@ class Card(BaseModel):
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     padding: Literal["zeros", "reflect"] = "zeros"
-    multiple_of: int = 1
-    min_size: int = 1
+    multiple_of: int = Field(1, ge=1)
+    min_size: int = Field(1, ge=1)
     layers: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.value_range[0] >= self.value_range[1]:
+            raise ValueError("value_range must rise")
+        if min(self.std) <= 0:
+            raise ValueError("std must be positive")
+        if len(self.sha256) < 64 and not self.urls:
+            raise ValueError("sha256 may be shortened only where the weights are downloaded")
+        if bool(self.urls) != bool(self.bytes):
+            raise ValueError("urls and bytes belong together")
+        if bool(self.onnx) != bool(self.onnx_sha256):
+            raise ValueError("onnx and onnx_sha256 belong together")
+        return self
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """A card from its TOML file.
+
+        Raises:
+            ModelMissing: no such file, or it cannot be read.
+            ModelDamaged: not a card; everything that is wrong with it is listed.
+        """
+        name = shown(path)
+        try:
+            with path.open("rb") as stream:
+                data = stream.read(MAX_BYTES + 1)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise ModelMissing(text("catalog.card_unreadable", name=name, reason=reason)) from error
+        try:
+            if len(data) > MAX_BYTES:
+                raise ValueError(f"> {MAX_BYTES} bytes")
+            values = tomllib.loads(data.decode("utf-8"))
+            return cls.model_validate(values)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_input=False)
+            problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or '-'}: {e['msg']}" for e in found[:8])
+            raise ModelDamaged(text("catalog.card_damaged", name=name, problems=shown(problems))) from error
+        except (ValueError, RecursionError) as error:
+            raise ModelDamaged(text("catalog.card_damaged", name=name, problems=shown(str(error)[:200]))) from error
+
+    def transform(self) -> tuple[tuple[tuple[float, float, float], ...], tuple[float, float, float]]:
+        """The preprocessing as one affine map: the first layer sees `matrix @ rgb + bias`, rgb in 0..1."""
+        low, high = self.value_range
+        columns = [self.channels.index(channel) for channel in "RGB"]  # where each row's colour stands
+        rows = []
+        for place, spread in enumerate(self.std):
+            scale = (high - low) / spread
+            rows.append(tuple(scale if columns[colour] == place else 0.0 for colour in range(3)))
+        bias = tuple((low - mean) / spread for mean, spread in zip(self.mean, self.std, strict=True))
+        return tuple((r[0], r[1], r[2]) for r in rows), (bias[0], bias[1], bias[2])
