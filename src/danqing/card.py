@@ -59,7 +59,7 @@ class Card(BaseModel):
     onnx: FileName | None = None
     onnx_sha256: Hash | None = None
     urls: tuple[Address, ...] = ()
-    bytes: int | None = Field(None, gt=0)
+    bytes: int | None = Field(default=None, gt=0)
     license: Annotated[str, Field(min_length=1)]
     origin: Annotated[str, Field(min_length=1)]
     teacher: str = ""
@@ -70,8 +70,8 @@ class Card(BaseModel):
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     padding: Literal["zeros", "reflect"] = "zeros"
-    multiple_of: int = Field(1, ge=1)
-    min_size: int = Field(1, ge=1)
+    multiple_of: int = Field(default=1, ge=1)
+    min_size: int = Field(default=1, ge=1)
     layers: tuple[str, ...] = ()
 
     @model_validator(mode="after")
