@@ -15,8 +15,7 @@ from danqing.messages import LANGUAGES, text
 from tests.contracts.source import PACKAGE, Module, called, modules
 
 CATALOGUES = {
-    path.stem: tomllib.loads(path.read_text(encoding="utf-8"))
-    for path in sorted((PACKAGE / "messages").glob("*.toml"))
+    path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted((PACKAGE / "messages").glob("*.toml"))
 }
 ENTRIES = {f"{room}.{name}": entry for room, catalogue in CATALOGUES.items() for name, entry in catalogue.items()}
 ERRORS = {name for name, thing in vars(errors).items() if isinstance(thing, type)}
