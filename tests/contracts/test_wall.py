@@ -46,6 +46,14 @@ def test_the_test_sees_every_way_through(source: str) -> None:
     assert breaches(ast.parse(source))
 
 
+@pytest.mark.parametrize("module", [m for m in modules() if m.room], ids=lambda m: m.name)
+def test_no_room_goes_through_the_facade(module: Module) -> None:
+    rooms = {other.room for other in modules()}
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "danqing":
+            assert {alias.name for alias in node.names} <= rooms | {"__version__"}, f"line {node.lineno}"
+
+
 def test_the_test_lets_the_hatch_be() -> None:
     assert not breaches(ast.parse("ENGINES = {'optimize': 'danqing.atelier.gatys:GatysStylizer'}\nimport torchlike"))
 
