@@ -21,6 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+Pixels = NDArray[np.float32]
+"""(H, W, 3)"""
+
 Features = Mapping[str, NDArray[np.float32]]
 """{layer: (C, h, w)}"""
 

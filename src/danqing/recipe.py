@@ -25,7 +25,7 @@ from danqing.files import shown
 from danqing.messages import text
 from danqing.problems import told
 
-RECIPE_VERSION = 1
+RECIPE_VERSION: Literal[1] = 1
 
 FROM_MEMORY = "(memory)"
 """The name of a source that has no file, and so cannot be found again."""
@@ -69,14 +69,14 @@ class Source(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: Annotated[str, AfterValidator(_no_folders)]
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     path: Annotated[str, AfterValidator(_stays_inside)] | None = None
 
 
 class StyleSource(Source):
     """A style that a recipe refers to, with its share and its mask."""
 
-    weight: float = Field(1.0, gt=0, le=1e6)
+    weight: float = Field(default=1.0, gt=0, le=1e6)
     mask: Source | None = None
 
 
@@ -94,40 +94,40 @@ class Recipe(BaseModel):
 
     version: Literal[1] = RECIPE_VERSION
     content: Source | None = None
-    styles: tuple[StyleSource, ...] = Field((), max_length=64)
+    styles: tuple[StyleSource, ...] = Field(default=(), max_length=64)
 
-    engine: str = Field("optimize", pattern=r"^[\w.-]+$")
-    size: int | None = Field(None, ge=16, le=65536, json_schema_extra={"unit": "px"})
-    width: int | None = Field(None, ge=16, le=65536, json_schema_extra={"unit": "px"})
+    engine: str = Field(default="optimize", pattern=r"^[\w.-]+$")
+    size: int | None = Field(default=None, ge=16, le=65536, json_schema_extra={"unit": "px"})
+    width: int | None = Field(default=None, ge=16, le=65536, json_schema_extra={"unit": "px"})
     enlarge: bool = False
-    strength: float = Field(1.0, ge=0, le=1)
-    style_scale: float = Field(1.0, ge=0.1, le=10)
+    strength: float = Field(default=1.0, ge=0, le=1)
+    style_scale: float = Field(default=1.0, ge=0.1, le=10)
     keep_color: Literal["luminance", "moments", "coral", "histogram"] | None = None
-    seed: int = Field(0, ge=0, le=2**32 - 1)
-    quality: int = Field(80, ge=1, le=100)
-    depth: Literal[8, 16] = Field(8, json_schema_extra={"unit": "bit"})
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
+    quality: int = Field(default=80, ge=1, le=100)
+    depth: Literal[8, 16] = Field(default=8, json_schema_extra={"unit": "bit"})
 
-    encoder: str = Field("compact", pattern=r"^[\w.-]+$", json_schema_extra=_OPTIMIZE)
-    encoder_weights: Source | None = Field(None, json_schema_extra=_OPTIMIZE)
-    content_layers: LayerWeights = Field({"relu3_3": 1.0, "relu4_1": 1.0}, json_schema_extra=_OPTIMIZE)
+    encoder: str = Field(default="compact", pattern=r"^[\w.-]+$", json_schema_extra=_OPTIMIZE)
+    encoder_weights: Source | None = Field(default=None, json_schema_extra=_OPTIMIZE)
+    content_layers: LayerWeights = Field(default={"relu3_3": 1.0, "relu4_1": 1.0}, json_schema_extra=_OPTIMIZE)
     style_layers: LayerWeights = Field(
-        {f"relu{block}_1": 1.0 for block in (1, 2, 3, 4, 5)}, json_schema_extra=_OPTIMIZE
+        default={f"relu{block}_1": 1.0 for block in (1, 2, 3, 4, 5)}, json_schema_extra=_OPTIMIZE
     )
-    content_loss: Literal["normalized", "features"] = Field("normalized", json_schema_extra=_OPTIMIZE)
-    style_loss: Literal["covariance", "gram"] = Field("covariance", json_schema_extra=_OPTIMIZE)
-    content_weight: float = Field(1.0, ge=0, le=1e6, json_schema_extra=_OPTIMIZE)
-    style_weight: float = Field(1.5, ge=0, le=1e6, json_schema_extra=_OPTIMIZE)
-    tv_weight: float = Field(0.0, ge=0, le=1e6, json_schema_extra=_OPTIMIZE)
-    optimizer: Literal["lbfgs", "adam"] = Field("lbfgs", json_schema_extra=_OPTIMIZE)
-    learning_rate: float | None = Field(None, gt=0, le=1e3, json_schema_extra=_OPTIMIZE)
-    steps: int = Field(130, ge=1, le=100_000, json_schema_extra=_OPTIMIZE)
-    levels: int | None = Field(None, ge=1, le=10, json_schema_extra=_OPTIMIZE)
+    content_loss: Literal["normalized", "features"] = Field(default="normalized", json_schema_extra=_OPTIMIZE)
+    style_loss: Literal["covariance", "gram"] = Field(default="covariance", json_schema_extra=_OPTIMIZE)
+    content_weight: float = Field(default=1.0, ge=0, le=1e6, json_schema_extra=_OPTIMIZE)
+    style_weight: float = Field(default=1.5, ge=0, le=1e6, json_schema_extra=_OPTIMIZE)
+    tv_weight: float = Field(default=0.0, ge=0, le=1e6, json_schema_extra=_OPTIMIZE)
+    optimizer: Literal["lbfgs", "adam"] = Field(default="lbfgs", json_schema_extra=_OPTIMIZE)
+    learning_rate: float | None = Field(default=None, gt=0, le=1e3, json_schema_extra=_OPTIMIZE)
+    steps: int = Field(default=130, ge=1, le=100_000, json_schema_extra=_OPTIMIZE)
+    levels: int | None = Field(default=None, ge=1, le=10, json_schema_extra=_OPTIMIZE)
     start: Literal["recolored", "content", "noise", "mixture", "style", "picture"] = Field(
-        "recolored", json_schema_extra=_OPTIMIZE
+        default="recolored", json_schema_extra=_OPTIMIZE
     )
-    start_noise: float = Field(0.2, ge=0, le=1, json_schema_extra=_OPTIMIZE)
-    start_picture: Source | None = Field(None, json_schema_extra=_OPTIMIZE)
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", json_schema_extra=_OPTIMIZE)
+    start_noise: float = Field(default=0.2, ge=0, le=1, json_schema_extra=_OPTIMIZE)
+    start_picture: Source | None = Field(default=None, json_schema_extra=_OPTIMIZE)
+    precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", json_schema_extra=_OPTIMIZE)
 
     @field_validator("version", mode="before")
     @classmethod

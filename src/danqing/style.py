@@ -1,13 +1,20 @@
-"""Style: what a painting is to be painted like, and how much of it."""
+"""Style: what a painting is to be painted like, and how much of it; and how a style is written on a line.
+
+Text such as `great-wave:0.7` goes in, a name and a weight come out. This module knows no gallery and opens no file.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from danqing.picture import Picture
+
+_WEIGHTED = re.compile(r"(?s)(?P<name>.+):(?P<weight>\d+\.?\d*|\.\d+)")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,3 +32,18 @@ class Style:
     name: str
     weight: float = 1.0
     mask: NDArray[np.float32] | None = None
+
+
+def split_weight(written: str, exists: Callable[[str], bool]) -> tuple[str, float]:
+    r"""A style's name or path, and its weight, from `NAME`, `NAME:WEIGHT`, `PATH` or `PATH:WEIGHT`.
+
+    What exists as a file is a path as a whole; else a weight is the last colon and a number: `C:\a.jpg` has none.
+
+    Args:
+        written: what the user wrote.
+        exists: whether a path leads to a file.
+    """
+    if exists(written):
+        return written, 1.0
+    match = _WEIGHTED.fullmatch(written)
+    return (match["name"], float(match["weight"])) if match else (written, 1.0)

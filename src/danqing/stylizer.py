@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from danqing.card import Card
+from danqing.messages import text
 from danqing.picture import Picture
 from danqing.recipe import Recipe
 from danqing.style import Style
+
+if TYPE_CHECKING:
+    from danqing.picture.save import PictureTarget
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +86,38 @@ class Pastiche:
     seconds: float
     losses: Sequence[Mapping[str, float]] = field(default=(), repr=False)
     complete: bool = True
+
+    def embedded_recipe(self) -> str:
+        """The recipe as it stands inside the picture: TOML, every knob written out, no paths."""
+        from danqing import __version__
+
+        opening = text("api.embedded", version=__version__)
+        return f"# {opening}\n{self.recipe.without_paths().to_toml(complete=True)}"
+
+    def save(
+        self,
+        target: PictureTarget,
+        *,
+        format: str | None = None,
+        overwrite: bool = False,
+        with_recipe: bool = True,
+    ) -> Path | None:
+        """Write the painting, at the quality and depth of its recipe; arguments and errors as `Picture.save`.
+
+        Args:
+            target: a path, or a binary stream, which then needs `format`.
+            format: `jpeg`, `png`, ...; by the path's ending unless told.
+            overwrite: whether an existing file may be replaced.
+            with_recipe: whether the recipe goes into the file.
+        """
+        return self.picture.save(
+            target,
+            format=format,
+            quality=self.recipe.quality,
+            depth=self.recipe.depth,
+            recipe=self.embedded_recipe() if with_recipe else None,
+            overwrite=overwrite,
+        )
 
 
 class Stylizer(Protocol):

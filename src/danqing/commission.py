@@ -1,0 +1,275 @@
+"""Commission: a painting that is ordered, before a stroke of it is made.
+
+A photo, styles and knobs go in, with pictures wherever they come from; `prepare` reads and checks them all, fits the
+photo and says what the painting will cost. `Commission.paint` calls the engine, sees to colours, alpha, profile and
+EXIF, and hands back a Pastiche with the recipe that paints it again. This module knows no engine by name and no
+terminal: progress is a Step given to `on_step`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from danqing import catalog, engines, inputs, machine
+from danqing.errors import DoesNotFit, ModelMissing, RunFailed, UsageError
+from danqing.files import sha256
+from danqing.image import color, mask
+from danqing.image.fit import fit, fitted_size, resize
+from danqing.inputs import Input, StyleLike, opaque
+from danqing.messages import text
+from danqing.picture import Picture
+from danqing.picture.load import PictureSource
+from danqing.problems import choices
+from danqing.recipe import Recipe, Source, StyleSource, bare_name
+from danqing.style import Style
+from danqing.stylizer import Estimate, OnStep, Pastiche, Prior, Stylizer
+
+Styles = StyleLike | Sequence[StyleLike]
+
+OnDownload = Callable[[int, int], None]
+"""Called with the bytes so far and the bytes in all while an encoder is fetched."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Commission:
+    """A painting that is ordered: all inputs are read and fitted, nothing is painted yet.
+
+    Attributes:
+        content: the photo, at the size of the painting.
+        styles: with their pictures.
+        recipe: with references to all inputs.
+        estimate: memory and time that it will take.
+        notes: what had to be decided, a line each, in the user's language.
+    """
+
+    content: Picture
+    styles: tuple[Style, ...]
+    recipe: Recipe
+    estimate: Estimate
+    notes: tuple[str, ...] = ()
+    start: Picture | None = None
+    stylizer: Stylizer
+
+    def paint(self, on_step: OnStep | None = None) -> Pastiche:
+        """Paint it; `on_step` returning False stops after that step and keeps what is there.
+
+        Raises:
+            RunFailed: the engine failed; `kept` is the last good painting, if there is one.
+        """
+        began = time.monotonic()
+        flat = Picture(pixels=mask.flatten(self.content))
+        prior = Prior(picture=self.start) if self.start is not None else None
+        try:
+            pastiche = self.stylizer(flat, self.styles, self.recipe, prior=prior, on_step=on_step)
+        except RunFailed as error:
+            if isinstance(error.kept, Pastiche):
+                error.kept = self._finished(error.kept, flat, time.monotonic() - began)
+            raise
+        return self._finished(pastiche, flat, time.monotonic() - began)
+
+    def _finished(self, pastiche: Pastiche, flat: Picture, seconds: float) -> Pastiche:
+        pixels = pastiche.picture.pixels
+        if self.recipe.keep_color is not None:
+            pixels = color.keep_color(pixels, flat.pixels, self.recipe.keep_color)
+        picture = mask.reattach(pixels, self.content)
+        return dataclasses.replace(pastiche, picture=picture, recipe=self.recipe, seconds=seconds)
+
+
+def prepare(
+    photo: PictureSource | None,
+    style: Styles | None = None,
+    *,
+    recipe: Recipe | str | Path | None = None,
+    beside: str | Path | None = None,
+    folders: Sequence[str | Path] = (),
+    name: str | None = None,
+    keep_gps: bool = False,
+    start: PictureSource | None = None,
+    encoder_weights: str | Path | None = None,
+    offline: bool = False,
+    on_download: OnDownload | None = None,
+    **knobs: Any,
+) -> Commission:
+    """Read and check everything that a painting needs, without painting it.
+
+    Args:
+        photo, style, recipe, knobs: as for `danqing.paint`.
+        beside: the folder to look in for what the recipe names; that of a recipe's file, unless told.
+        folders: where else to look, sub-folders included.
+        name: what to call a photo that has no path.
+        keep_gps: keep the place where the photo was taken.
+        start: what the painting starts from: a word of the knob of that name, or a picture.
+        encoder_weights: a file with the encoder's weights; the encoder is then `vgg19` unless told.
+        offline: fetch nothing.
+        on_download: called while an encoder is fetched.
+
+    Raises:
+        DanqingError: one line that says what is wrong; all problems of the knobs at once.
+    """
+    base, folder = _opened(recipe)
+    chosen = _chosen(knobs, start=start, encoder_weights=encoder_weights)
+    start = None if _is_word(start) else start
+    lookup = base.turned(chosen)  # all knobs are checked before any file is opened
+    given = {"content": photo, "styles": style, "start_picture": start, "encoder_weights": encoder_weights}
+    found = _found(lookup, given, beside=Path(beside or folder), folders=[Path(other) for other in folders])
+    content = _content(photo, lookup, found, name=name, keep_gps=keep_gps)
+    painted_in, references = _styles(style, lookup, found)
+    begin = _start_picture(start, lookup, found)
+    weights = Path(encoder_weights) if encoder_weights else lookup.encoder_weights and found[lookup.encoder_weights]
+    sources = {
+        "content": content.source,
+        "styles": references,
+        "start_picture": begin.source if begin else None,
+        "encoder_weights": Source(name=bare_name(weights), sha256=sha256(weights)) if weights else None,
+    }
+    full = lookup.turned(sources)
+    stylizer = engines.open(full.engine, encoder_weights=weights)
+    if weights is None:
+        _fetch(full.encoder, offline=offline, on_download=on_download)
+    fitted, full, notes = _fitted(content.picture, full, stylizer)
+    return Commission(
+        content=fitted,
+        styles=tuple(dataclasses.replace(s, source=opaque(s)) for s in painted_in),
+        recipe=full,
+        estimate=stylizer.estimate(fitted.size, full),
+        notes=(*content.picture.notes, *notes),
+        start=_at_size(begin.picture, fitted.size) if begin else None,
+        stylizer=stylizer,
+    )
+
+
+def _opened(recipe: Recipe | str | Path | None) -> tuple[Recipe, Path]:
+    """A recipe, and the folder in which its inputs are looked for."""
+    if isinstance(recipe, str | Path):
+        return Recipe.load(recipe), Path(recipe).parent
+    return recipe or Recipe(), Path()
+
+
+def _chosen(
+    knobs: Mapping[str, Any], *, start: PictureSource | None, encoder_weights: str | Path | None
+) -> dict[str, Any]:
+    """The knobs that are turned, and those that must turn with them."""
+    chosen = {name: value for name, value in knobs.items() if value is not None}
+    for one, other in (("size", "width"), ("width", "size")):
+        if one in chosen and other not in chosen:
+            chosen[other] = None
+    if encoder_weights is not None:
+        chosen.setdefault("encoder", "vgg19")
+    elif "encoder" in chosen:
+        chosen["encoder_weights"] = None
+    if _is_word(start):
+        chosen["start"] = start
+        if start != "picture":
+            chosen["start_picture"] = None
+    elif start is not None:
+        chosen |= {"start": "picture", "start_picture": Source(name="(given)")}
+    return chosen
+
+
+def _fetch(encoder: str, *, offline: bool, on_download: OnDownload | None) -> None:
+    """Make sure that an encoder which is not bundled is here."""
+    if encoder == Recipe.model_fields["encoder"].default:
+        return
+    try:
+        catalog.find(encoder)
+    except ModelMissing:
+        catalog.pull(encoder, on_progress=on_download, offline=offline)
+
+
+def _is_word(start: PictureSource | None) -> bool:
+    return isinstance(start, str) and start in choices(Recipe.model_fields["start"])
+
+
+def _found(
+    recipe: Recipe, given: Mapping[str, object], *, beside: Path, folders: Sequence[Path]
+) -> dict[Source, Path]:
+    """The files of those inputs of a recipe that the caller has not given himself."""
+    gallery = {entry.name for entry in catalog.styles()} if given["styles"] is None else set()
+    sources: list[Source] = []
+    for knob in ("content", "start_picture", "encoder_weights"):
+        source: Source | None = getattr(recipe, knob)
+        if given[knob] is None and source is not None:
+            sources.append(source)
+    if given["styles"] is None:
+        sources += [s for s in recipe.styles if s.sha256 or s.path or s.name not in gallery]
+    return inputs.find(sources, beside=beside, below=folders)
+
+
+def _content(
+    photo: PictureSource | None,
+    recipe: Recipe,
+    found: Mapping[Source, Path],
+    *,
+    name: str | None,
+    keep_gps: bool,
+) -> Input:
+    if photo is None:
+        if recipe.content is None:
+            raise UsageError(text("api.no_photo"))
+        photo = found[recipe.content]
+    return inputs.read(photo, name=name, keep_gps=keep_gps)
+
+
+def _styles(
+    style: Styles | None, recipe: Recipe, found: Mapping[Source, Path]
+) -> tuple[tuple[Style, ...], tuple[StyleSource, ...]]:
+    if style is not None:
+        return inputs.read_styles(style)
+    if not recipe.styles:
+        raise UsageError(text("engines.no_style"))
+    likes: list[StyleLike] = [Style(source=s.name, name=s.name, weight=s.weight) for s in recipe.styles]
+    for at, source in enumerate(recipe.styles):
+        if source in found:
+            read = inputs.read(found[source])
+            likes[at] = Style(source=read.picture, name=Path(source.name).stem, weight=source.weight)
+    styles, references = inputs.read_styles(likes)
+    hashed = [StyleSource(name=s.name, sha256=s.sha256, weight=s.weight) for s in recipe.styles]
+    return styles, tuple(h if s in found else r for h, s, r in zip(hashed, recipe.styles, references, strict=True))
+
+
+def _start_picture(start: PictureSource | None, recipe: Recipe, found: Mapping[Source, Path]) -> Input | None:
+    if recipe.start_picture is None:
+        return None
+    return inputs.read(found[recipe.start_picture] if start is None else start)
+
+
+def _at_size(picture: Picture, size: tuple[int, int]) -> Picture:
+    pixels = mask.flatten(picture)
+    return Picture(pixels=np.clip(resize(pixels, size), 0, 1) if picture.size != size else pixels)
+
+
+def _fitted(photo: Picture, recipe: Recipe, stylizer: Stylizer) -> tuple[Picture, Recipe, list[str]]:
+    """The photo at the size of the painting: what is asked for, else its own, else the largest that fits."""
+    wanted = fitted_size(photo.size, size=recipe.size, width=recipe.width, enlarge=recipe.enlarge)
+    available, notes = machine.memory_available(), []
+    if stylizer.estimate(wanted, recipe).memory > available:
+        largest = _largest(wanted, recipe, stylizer, available)
+        needs = f"{stylizer.estimate(wanted, recipe).memory / 1e9:.1f}"
+        fields = {"width": wanted[0], "height": wanted[1], "needs": needs, "has": f"{available / 1e9:.1f}"}
+        if largest is None:
+            raise DoesNotFit(text("api.nothing_fits", **fields))
+        if recipe.size is not None or recipe.width is not None:
+            raise DoesNotFit(text("api.too_large", size=largest, **fields))
+        recipe = recipe.turned({"size": largest})
+        notes.append(text("api.note_smaller", size=largest, **fields))
+    return fit(photo, size=recipe.size, width=recipe.width, enlarge=recipe.enlarge), recipe, notes
+
+
+def _largest(size: tuple[int, int], recipe: Recipe, stylizer: Stylizer, available: int) -> int | None:
+    """The longest side in px, of multiples of 16, at which a painting of these proportions fits."""
+    low, high = 0, max(size) // 16
+    while low < high:
+        middle = (low + high + 1) // 2
+        tried = fitted_size(size, size=16 * middle)
+        if stylizer.estimate(tried, recipe).memory <= available:
+            low = middle
+        else:
+            high = middle - 1
+    return 16 * low or None

@@ -1,0 +1,207 @@
+"""Inputs: from what a caller hands in to pictures, and to the references by which a recipe finds them again.
+
+Paths, bytes, arrays, gallery names and recipes' sources go in; Pictures and `Source`s come out. A file is read once:
+what is hashed is what is painted. This module knows no engine.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from danqing import catalog, files
+from danqing.errors import BadInput, BadPicture, BadRecipe, UsageError
+from danqing.files import shown
+from danqing.image import mask
+from danqing.messages import text
+from danqing.picture import Picture, formats
+from danqing.picture.load import PictureSource, read_bytes
+from danqing.recipe import FROM_MEMORY, Source, StyleSource, bare_name
+from danqing.style import Style, split_weight
+
+StyleLike = str | Path | bytes | Image.Image | NDArray[Any] | Picture | Style
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Input:
+    """A picture with the reference to where it came from."""
+
+    picture: Picture
+    source: Source
+
+
+def read(source: PictureSource, *, name: str | None = None, keep_gps: bool = False) -> Input:
+    """A picture from wherever, with its name and the sha256 of its bytes where it has any.
+
+    Raises:
+        BadPicture, DoesNotFit: as `Picture.load`.
+    """
+    if isinstance(source, Picture | Image.Image | np.ndarray):
+        called = bare_name(name) if name else FROM_MEMORY
+        return Input(picture=Picture.load(source, name=name, keep_gps=keep_gps), source=Source(name=called))
+    path = name or (str(source) if isinstance(source, str | Path) else "")
+    data = read_bytes(source, shown(path) if path else text("picture.from_memory"))
+    reference = Source(name=bare_name(path), sha256=hashlib.sha256(data).hexdigest())
+    return Input(picture=Picture.load(data, name=path or None, keep_gps=keep_gps), source=reference)
+
+
+def read_styles(styles: StyleLike | Sequence[StyleLike]) -> tuple[tuple[Style, ...], tuple[StyleSource, ...]]:
+    """Styles with their pictures, and the references to them, in the same order.
+
+    Args:
+        styles: one or several: gallery names and paths, each with a weight if wanted (`name:0.7`), Pillow images,
+            arrays, bytes, Pictures, or Styles.
+
+    Raises:
+        UsageError: a name that is not in the gallery, or a weight that cannot be meant.
+        BadPicture, DoesNotFit: as `Picture.load`.
+    """
+    several: Sequence[Any] = styles if isinstance(styles, list | tuple) else [styles]
+    read_ones = [_read_style(style) for style in several]
+    return tuple(style for style, _ in read_ones), tuple(source for _, source in read_ones)
+
+
+def _read_style(style: StyleLike) -> tuple[Style, StyleSource]:
+    if isinstance(style, Style):
+        if isinstance(style.source, str):
+            return _from_gallery(style.source, style.weight)
+        return style, StyleSource(name=bare_name(style.name), weight=_weight(style.weight, style.name))
+    if isinstance(style, str):
+        name, weight = split_weight(style, _is_file)
+        if not _is_file(name) and not _looks_like_path(name):
+            return _from_gallery(name, weight)
+        return _from_picture(name, weight)
+    return _from_picture(style, 1.0)
+
+
+def opaque(style: Style) -> Picture:
+    """A style's picture on a neutral matte, as engines take it.
+
+    Raises:
+        TypeError: its source is still a name; `read_styles` gives none such.
+    """
+    if isinstance(style.source, str):
+        raise TypeError(f"the style {style.source!r} is a name")
+    return Picture(pixels=mask.flatten(style.source))
+
+
+def _from_picture(source: PictureSource, weight: float) -> tuple[Style, StyleSource]:
+    found = read(source)
+    name = found.source.name
+    stem = PurePath(name).stem if name != FROM_MEMORY else text("api.own_style")
+    reference = StyleSource(name=name, sha256=found.source.sha256, weight=_weight(weight, name))
+    return Style(source=found.picture, name=stem, weight=weight), reference
+
+
+def _from_gallery(name: str, weight: float) -> tuple[Style, StyleSource]:
+    entries = {entry.name: entry for entry in catalog.styles()}
+    if name not in entries:
+        near = difflib.get_close_matches(name, entries, n=3)
+        key = "api.unknown_style_near" if near else "api.unknown_style"
+        raise UsageError(text(key, name=shown(name), near=", ".join(near), known=", ".join(entries)))
+    picture = Picture.load(entries[name].path)
+    reference = StyleSource(name=name, weight=_weight(weight, name))
+    return Style(source=picture, name=name, weight=weight), reference
+
+
+def _weight(weight: float, name: str) -> float:
+    if not 0 < weight <= 1e6:
+        raise UsageError(text("api.style_weight", name=shown(name), weight=f"{weight:g}"))
+    return weight
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _looks_like_path(name: str) -> bool:
+    """Whether a name can only be meant as a path, so that its absence is to be said rather than a near name."""
+    return bool(re.search(r"[/\\]", name)) or formats.by_suffix(name) is not None
+
+
+# ── what a recipe refers to ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def find(sources: Iterable[Source], *, beside: Path, below: Sequence[Path] = ()) -> dict[Source, Path]:
+    """The files that a recipe refers to.
+
+    Those with a path are where it says; those with a hash are looked for by it, those with a name alone by that.
+
+    Args:
+        sources: from a recipe, gallery names left out.
+        beside: the folder of the recipe or picture, looked through without its sub-folders.
+        below: folders that are looked through with everything in them.
+
+    Raises:
+        BadRecipe: a path that leads out of the folder, or to another file than the recipe was made with.
+        BadInput: some are not there; all of them are listed.
+    """
+    found = {source: _at_path(source, beside) for source in sources if source.path}
+    wanted = {source for source in sources if not source.path}
+    digest = cache(files.sha256)
+    for source in wanted:  # those called as then come first: most are found without hashing anything else
+        for path in _files(beside, below, name=source.name):
+            if source.sha256 is None or digest(path) == source.sha256:
+                found[source] = path
+                break
+    lacking = {source.sha256: source for source in wanted - set(found) if source.sha256}
+    for path in _files(beside, below) if lacking else ():
+        if digest(path) in lacking:
+            found[lacking.pop(digest(path))] = path
+        if not lacking:
+            break
+    if missing := [source for source in wanted if source not in found]:
+        listed = ", ".join(f"{s.name} ({s.sha256[:12]})" if s.sha256 else s.name for s in missing)
+        raise BadInput(text("api.missing_inputs", missing=listed, folder=shown(beside)))
+    return found
+
+
+def _at_path(source: Source, folder: Path) -> Path:
+    path = folder / str(source.path)
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise BadRecipe(text("recipe.bad_link", value=shown(str(source.path)), name=shown(folder)))
+    if not path.exists():
+        raise BadPicture(text("picture.missing", name=shown(path)))
+    if source.sha256 and files.sha256(path) != source.sha256:
+        raise BadRecipe(text("api.other_file", path=shown(path)))
+    return path
+
+
+def _files(beside: Path, below: Sequence[Path], *, name: str | None = None) -> Iterator[Path]:
+    """Files that may be pictures or weights, each once; links to folders are not followed."""
+    seen = set()
+    places = [(beside, sorted(_listed(beside)))]
+    for folder in below:
+        places += [(Path(root), sorted(names)) for root, _, names in os.walk(folder)]
+    for folder, names in places:
+        for found in names:
+            path = folder / found
+            fits = bare_name(found) == name if name else _may_be_input(found)
+            if fits and path not in seen and path.is_file():
+                seen.add(path)
+                yield path
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder or ".")  # noqa: PTH208 - names are wanted, not paths
+    except OSError:
+        return []
+
+
+def _may_be_input(name: str) -> bool:
+    return formats.by_suffix(name) is not None or PurePath(name).suffix.lower() in (".safetensors", ".pth")
