@@ -19,7 +19,7 @@ from danqing.card import Card
 from danqing.errors import ModelDamaged
 from danqing.messages import text
 from danqing.weights import layouts
-from danqing.weights.source import listed, told
+from danqing.weights.source import listed
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -39,7 +39,7 @@ def encoder(card: Card, arrays: Arrays, *, pooling: Pooling = "max") -> VGG:
         ModelDamaged: names or shapes do not fit; every problem is listed.
     """
     layout = layouts.recognise(arrays.keys(), like=_like(card))
-    problems = _names(card, layout) + _shapes(arrays, layout)
+    problems = layouts.problems(arrays, layout, promised=card.layers)
     if problems:
         raise ModelDamaged(text("weights.misfit", name=card.name, problems=listed(problems)))
     matrix, bias = card.transform()
@@ -61,48 +61,3 @@ def encoder(card: Card, arrays: Arrays, *, pooling: Pooling = "max") -> VGG:
 def _like(card: Card) -> str:
     """Which VGG the card's layers are of, where the file itself ends before the two differ."""
     return "vgg19" if any(layer.endswith("_4") for layer in card.layers) or card.name != "vgg16" else "vgg16"
-
-
-def _names(card: Card, layout: layouts.Layout) -> list[str]:
-    """What is missing and what is too much."""
-    problems = [text("weights.extra", tensor=told(name)) for name in layout.unknown]
-    if not layout.layers:
-        return [*problems, text("weights.no_layers")]
-    present = _present(layout)
-    wanted = [f"{layer}.{part}" for layer in present for part in ("weight", "bias")]
-    problems += [text("weights.lacking", tensor=name) for name in wanted if name not in layout.names]
-    promised = dict.fromkeys(f"conv{name[4:]}" for name in card.layers)
-    return problems + [text("weights.lacking", tensor=told(layer)) for layer in promised if layer not in present]
-
-
-def _present(layout: layouts.Layout) -> list[str]:
-    """The layers from the first one to the deepest that the file has, also those in between that it lacks."""
-    order = layouts.order(layout.depths)
-    return order[: 1 + max((order.index(layer) for layer in layout.layers), default=-1)]
-
-
-def _shapes(arrays: Arrays, layout: layouts.Layout) -> list[str]:
-    """Whose shape or values are not what their place asks for."""
-    problems = []
-    channels: int | None = 3
-    for layer in _present(layout):
-        weight = arrays.get(layout.names.get(f"{layer}.weight", ""))
-        bias = arrays.get(layout.names.get(f"{layer}.bias", ""))
-        width = weight.shape[0] if weight is not None and weight.ndim == 4 else None
-        if weight is not None:
-            problems += _problem(f"{layer}.weight", weight, (width, channels, 3, 3))
-        if bias is not None:
-            problems += _problem(f"{layer}.bias", bias, (width,))
-        channels = width
-    return problems
-
-
-def _problem(name: str, array: NDArray[Any], wanted: tuple[int | None, ...]) -> list[str]:
-    """The one problem of an array, if it has one; None in `wanted` is any number."""
-    fits = array.ndim == len(wanted) and all(w in (None, s) for s, w in zip(array.shape, wanted, strict=True))
-    if not fits:
-        asked = " x ".join("N" if side is None else str(side) for side in wanted)
-        return [text("weights.shape", tensor=name, shape=" x ".join(map(str, array.shape)) or "1", wanted=asked)]
-    if array.dtype.kind != "f" or array.size == 0:
-        return [text("weights.no_numbers", tensor=name, dtype=array.dtype)]
-    return [] if np.isfinite(array).all() else [text("weights.nan", tensor=name)]

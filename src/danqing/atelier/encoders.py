@@ -123,4 +123,4 @@ def compact() -> VGG:
     # (x - 0.45) / 0.225: the mean and spread of photographs, the same for every colour.
     scale = 1 / 0.225
     matrix = tuple(tuple(scale * v for v in row) for row in IDENTITY)
-    return VGG(COMPACT_WIDTHS, matrix=matrix, bias=(-2.0, -2.0, -2.0))
+    return VGG(COMPACT_WIDTHS, matrix=matrix, bias=(-2.0, -2.0, -2.0), padding="reflect")

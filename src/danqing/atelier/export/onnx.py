@@ -1,6 +1,6 @@
 """Encoders as ONNX graphs, for the runtimes that need no torch.
 
-The graph is written out by hand with onnx.helper: it has five kinds of node, takes any height and width, and its
+The graph is written out by hand with onnx.helper: it has six kinds of node, takes any height and width, and its
 weights are stored in float16 and computed with in float32. In: `picture` float32 (1, 3, H, W), sRGB in 0..1; out: one
 float32 (1, C, h, w) for each layer asked for.
 """
@@ -19,13 +19,13 @@ OPSET = 17
 
 
 def encoder_to_onnx(encoder: VGG, layers: Sequence[str]) -> bytes:
-    """An encoder with zero padding and max pooling as a serialised ONNX model.
+    """An encoder with max pooling as a serialised ONNX model.
 
     Raises:
-        ValueError: another padding or pooling, which this export does not write.
+        ValueError: another pooling, which this export does not write.
     """
-    if encoder.padding != "zeros" or encoder.pooling != "max":
-        raise ValueError(f"only zero padding and max pooling are exported, not {encoder.padding}, {encoder.pooling}")
+    if encoder.pooling != "max":
+        raise ValueError(f"only max pooling is exported, not {encoder.pooling}")
     nodes, weights = [], []
 
     def constant(name: str, value: np.ndarray) -> str:
@@ -36,6 +36,8 @@ def encoder_to_onnx(encoder: VGG, layers: Sequence[str]) -> bytes:
     matrix = numpy_helper.from_array(encoder.matrix.numpy()[:, :, None, None], "matrix")
     bias = numpy_helper.from_array(encoder.bias.numpy(), "bias")
     weights += [matrix, bias]
+    if encoder.padding == "reflect":
+        weights.append(numpy_helper.from_array(np.array([0, 0, 1, 1, 0, 0, 1, 1], dtype=np.int64), "margins"))
     nodes.append(helper.make_node("Conv", ["picture", "matrix", "bias"], ["seen"]))
     flow, outputs = "seen", []
     for name in encoder.names:
@@ -43,12 +45,15 @@ def encoder_to_onnx(encoder: VGG, layers: Sequence[str]) -> bytes:
             nodes.append(helper.make_node("MaxPool", [flow], [f"pooled.{name}"], kernel_shape=[2, 2], strides=[2, 2]))
             flow = f"pooled.{name}"
         convolution = encoder.get_submodule(name)
+        if encoder.padding == "reflect":
+            nodes.append(helper.make_node("Pad", [flow, "margins"], [f"padded.{name}"], mode="reflect"))
+            flow = f"padded.{name}"
         inputs = [flow] + [
             constant(f"{name}.{part}", convolution.get_parameter(part).detach().float().numpy())
             for part in ("weight", "bias")
         ]
         relu = f"relu{name[4:]}"
-        nodes.append(helper.make_node("Conv", inputs, [name], pads=[1, 1, 1, 1]))
+        nodes.append(helper.make_node("Conv", inputs, [name], pads=[0 if encoder.padding == "reflect" else 1] * 4))
         nodes.append(helper.make_node("Relu", [name], [relu]))
         flow = relu
         if relu in layers:

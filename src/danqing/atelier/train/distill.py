@@ -1,14 +1,15 @@
 """Distillation of `compact`: a small encoder learns to see what the VGG-19 teachers see.
 
 In go photographs, paintings and the teachers' weights; out comes a trained encoder with a log of how far each layer is
-from its teacher. Every layer of the student has a linear 1x1 head into its teacher's feature space (as in Wang et al.
-2020, "Collaborative Distillation"); the heads only exist while training. Departures from that paper: every ReLU layer
-is taught, not five; the covariances that style losses are made of are taught too; and at the end each channel is scaled
-to the weight that it has in the teacher's space, which a ReLU network allows without changing what it computes, so that
-distances between our covariances resemble distances between the teacher's.
+from its teacher. Every taught layer of the student has a linear 1x1 head into its teacher's feature space (as in Wang
+et al. 2020, "Collaborative Distillation"); the heads only exist while training. Departures from that paper: the teachers
+are asked once, for a fixed set of crops, and their answers are kept in memory, because they cost more than the student;
+the covariances that style losses are made of are taught too; convolutions are trained by Muon (Jordan et al. 2024); and
+at the end each channel is scaled to the weight that it has in the teacher's space, which a ReLU network allows without
+changing what it computes, so that distances between our covariances resemble distances between the teacher's.
 
-Crops are a pure function of (seed, step, place in the batch): a run that is killed and started again with the same
-command goes on from its last checkpoint and ends with the same weights.
+The crops are a pure function of (seed, number) and their order one of (seed, epoch): a run that is killed and started
+again with the same command goes on from its last checkpoint and ends with the same weights.
 """
 
 from __future__ import annotations
@@ -20,8 +21,7 @@ import logging
 import math
 import time
 import tomllib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ import tomli_w
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -40,6 +41,7 @@ from danqing.files import sha256
 
 log = logging.getLogger(__name__)
 
+TAUGHT = ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1", "relu4_2", "relu5_1")
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 ONNX_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1", "relu5_1")
 VGG19_PLACES = {0: "conv1_1", 2: "conv1_2", 5: "conv2_1", 7: "conv2_2", 10: "conv3_1", 12: "conv3_2", 14: "conv3_3",
@@ -53,8 +55,10 @@ class Plan:
     seed: int
     steps: int
     batch: int
+    crops: int
     crop: int
-    learning_rate: float
+    muon_rate: float
+    adam_rate: float
     covariance_weight: float
     ema: float
     paintings_share: float
@@ -79,10 +83,11 @@ class Teachers(nn.Module):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         true = load_file(folder / "vgg19-caffe-conv1_1-conv3_4.safetensors")
-        self.true = VGG(VGG_WIDTHS, last="conv3_4", matrix=CAFFE_MATRIX, bias=CAFFE_BIAS)
+        self.true = VGG(VGG_WIDTHS, last="conv3_3", matrix=CAFFE_MATRIX, bias=CAFFE_BIAS)
         self.true.load_state_dict({
             f"{name}.{part}": true[f"features.{place}.{part}"]
             for place, name in VGG19_PLACES.items()
+            if name in self.true.names
             for part in ("weight", "bias")
         })
         small = load_file(folder / "vgg19-compressed16x-relu5_1.safetensors")
@@ -107,34 +112,34 @@ class Teachers(nn.Module):
 
     @property
     def widths(self) -> dict[str, int]:
-        """{relu layer: channels of the teacher responsible for it}."""
+        """{taught layer: channels of the teacher responsible for it}."""
         return {
-            f"relu{name[4:]}": module.get_submodule(name).weight.shape[0]
-            for module in (self.true, self.small)
-            for name in module.names
-            if (name < "conv4") == (module is self.true)
+            layer: (self.true if layer < "relu4" else self.small).get_submodule(f"conv{layer[4:]}").weight.shape[0]
+            for layer in TAUGHT
         }
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Features of every taught layer, (N, 3, H, W) in 0..1 -> {layer: (N, C, h, w)}."""
-        low = [layer for layer in self.widths if layer < "relu4"]
-        high = [layer for layer in self.widths if layer >= "relu4"]
+        low = [layer for layer in TAUGHT if layer < "relu4"]
+        high = [layer for layer in TAUGHT if layer >= "relu4"]
         features = {**self.true(x, low), **self.small(x, high)}
         return {layer: value * self.scales[layer] for layer, value in features.items()}
 
 
-def thin(features: dict[str, Tensor], offset: tuple[int, int]) -> dict[str, Tensor]:
-    """Every fourth row and column of the first block, every second of the second, from `offset` on: neighbours there
-    say nearly the same, and comparing all of them would cost more than the two networks together."""
-    strides = {"1": 4, "2": 2}
-    thinned = {}
-    for layer, value in features.items():
-        stride = strides.get(layer[4], 1)
-        thinned[layer] = value[:, :, offset[0] % stride :: stride, offset[1] % stride :: stride]
-    return thinned
+def thin(features: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Every eighth row and column of the first block, every fourth of the second, every second of the third.
+
+    Neighbours there say nearly the same, and keeping and comparing all of them would cost more than the networks.
+    """
+    strides = {"1": 8, "2": 4, "3": 2}
+    offset = {"1": 3, "2": 1, "3": 1}
+    return {
+        layer: value[:, :, offset.get(layer[4], 0) :: strides.get(layer[4], 1), offset.get(layer[4], 0) :: strides.get(layer[4], 1)]
+        for layer, value in features.items()
+    }
 
 
-# ── data: a pure function of (seed, step, place) ────────────────────────────────────────────────────────────────────
+# ── data: a pure function of the seed ───────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True)
@@ -157,12 +162,12 @@ class Pictures:
         return cls(*([np.asarray(Image.open(p).convert("RGB")) for p in group] for group in (photos, paintings)))
 
 
-def crop_at(pictures: Pictures, plan: Plan, step: int, place: int) -> NDArray[np.float32]:
+def crop_at(pictures: Pictures, plan: Plan, number: int) -> NDArray[np.float32]:
     """One training crop, float32 (3, crop, crop) in 0..1: cut, scaled, recoloured, and sometimes drowned in noise.
 
     Noise belongs here because optimisation starts from it and passes through pictures that no camera would take.
     """
-    rng = np.random.default_rng((plan.seed, step, place))
+    rng = np.random.default_rng((plan.seed, number))
     group = pictures.paintings if rng.random() < plan.paintings_share else pictures.photos
     source = group[rng.integers(len(group))]
     height, width = source.shape[:2]
@@ -173,11 +178,11 @@ def crop_at(pictures: Pictures, plan: Plan, step: int, place: int) -> NDArray[np
     x = np.asarray(image, dtype=np.float32) / 255
     if rng.random() < 0.5:
         x = x[:, ::-1]
-    if rng.random() < 0.5:
+    if rng.random() < 0.35:
         x = (x - 0.5) * rng.uniform(0.5, 1.5, 3).astype(np.float32) + 0.5 + rng.normal(0, 0.1, 3).astype(np.float32)
-    if rng.random() < 0.15:
+    if rng.random() < 0.1:
         x = x[:, :, rng.permutation(3)]
-    if rng.random() < 0.25:
+    if rng.random() < 0.12:
         x = x + rng.uniform(0, 1) * (_noise(rng, plan.crop) - x)
     return np.ascontiguousarray(np.clip(x, 0, 1).transpose(2, 0, 1))
 
@@ -190,19 +195,39 @@ def _noise(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     return np.asarray(image, dtype=np.float32) / 255
 
 
-def batches(pictures: Pictures, plan: Plan, start: int) -> Iterator[tuple[int, Tensor]]:
-    """Pairs (step, batch (N, 3, crop, crop)) from `start` on, one batch read ahead."""
+@dataclass(frozen=True)
+class Lessons:
+    """Crops and what the teachers see in them, kept in memory: about 0.9 MB a crop.
 
-    def make(step: int) -> Tensor:
-        return torch.from_numpy(np.stack([crop_at(pictures, plan, step, i) for i in range(plan.batch)]))
+    Attributes:
+        crops: uint8 (N, 3, crop, crop).
+        answers: {taught layer: bfloat16 (N, C, h, w)}, thinned.
+    """
 
-    with ThreadPoolExecutor(1) as reader:
-        ahead = reader.submit(make, start)
-        for step in range(start, plan.steps):
-            batch = ahead.result()
-            if step + 1 < plan.steps:
-                ahead = reader.submit(make, step + 1)
-            yield step, batch
+    crops: Tensor
+    answers: dict[str, Tensor]
+
+    @classmethod
+    def prepare(cls, pictures: Pictures, teachers: Teachers, plan: Plan) -> Lessons:
+        """Cut all crops and ask the teachers, eight at a time."""
+        crops, answers = [], []
+        for first in range(0, plan.crops, 8):
+            chunk = np.stack([crop_at(pictures, plan, n) for n in range(first, min(first + 8, plan.crops))])
+            crops.append(torch.from_numpy((chunk * 255).round().astype(np.uint8)))
+            x = (crops[-1].float() / 255).contiguous(memory_format=torch.channels_last)
+            with torch.no_grad():
+                answers.append({layer: value.contiguous() for layer, value in thin(teachers(x)).items()})
+            if first % 800 == 0:
+                log.info("teachers asked for %d of %d crops", first, plan.crops)
+        return cls(torch.cat(crops), {layer: torch.cat([a[layer] for a in answers]) for layer in TAUGHT})
+
+    def batch(self, plan: Plan, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The batch of a step: crops (batch, 3, crop, crop) in 0..1 and the teachers' features."""
+        a_pass = plan.crops // plan.batch
+        order = np.random.default_rng((plan.seed, step // a_pass)).permutation(plan.crops)
+        chosen = torch.from_numpy(order[step % a_pass * plan.batch :][: plan.batch])
+        x = (self.crops[chosen].float() / 255).contiguous(memory_format=torch.channels_last)
+        return x, {layer: answers[chosen] for layer, answers in self.answers.items()}
 
 
 # ── objective ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -240,6 +265,40 @@ def covariance_errors(student: dict[str, Tensor], heads: nn.ModuleDict, teacher:
 # ── the run ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class Muon(torch.optim.Optimizer):
+    """Momentum whose step is made orthogonal (Jordan et al. 2024): for convolutions, flattened to matrices.
+
+    torch.optim.Muon takes matrices only. Newton-Schulz coefficients and scale are the authors'.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float, momentum: float = 0.95) -> None:
+        super().__init__(parameters, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
+        """One step from the gradients as they are."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                state = self.state[parameter]
+                if not state:
+                    state["momentum"] = torch.zeros_like(parameter)
+                average = state["momentum"].mul_(group["momentum"]).add_(parameter.grad)
+                update = (parameter.grad + group["momentum"] * average).reshape(parameter.shape[0], -1)
+                scale = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
+                parameter.add_(self.orthogonal(update).view_as(parameter), alpha=-group["lr"] * scale)
+
+    @staticmethod
+    def orthogonal(matrix: Tensor) -> Tensor:
+        """The nearest orthogonal matrix, roughly: five Newton-Schulz iterations."""
+        x = matrix / (matrix.norm() + 1e-7)
+        if tall := x.shape[0] > x.shape[1]:
+            x = x.T
+        for _ in range(5):
+            square = x @ x.T
+            x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+        return x.T if tall else x
+
+
 class Run:
     """A distillation on its way: student, heads, moving average, optimiser, step; saved and found again in a folder."""
 
@@ -258,30 +317,33 @@ class Run:
         self.model = nn.ModuleDict({"student": student, "heads": nn.ModuleDict(heads)})
         self.model.to(memory_format=torch.channels_last)
         self.average = {name: value.detach().clone() for name, value in self.model.named_parameters()}
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.99))
+        inner = [v for n, v in student.named_parameters() if v.dim() == 4 and not n.startswith("conv1_1")]
+        outer = [v for v in self.model.parameters() if not any(v is other for other in inner)]
+        self.optimizers = (
+            Muon(inner, lr=plan.muon_rate),
+            torch.optim.Adam(outer, lr=plan.adam_rate, betas=(0.9, 0.99)),
+        )
+        self.rates = (plan.muon_rate, plan.adam_rate)
 
-    def learning_rate(self, step: int) -> float:
-        """Warmed up over 200 steps, then a cosine to zero."""
-        warm = min(1.0, (step + 1) / 200)
-        return self.plan.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.plan.steps))
+    def schedule(self) -> float:
+        """The share of the full learning rate: warmed up over 100 steps, then a cosine to zero."""
+        warm = min(1.0, (self.step + 1) / 100)
+        return warm * 0.5 * (1 + math.cos(math.pi * self.step / self.plan.steps))
 
     def train_on(self, batch: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        """One step of Adam; returns the relative error of every layer before it."""
-        offset = divmod(self.step * 7 % 16, 4)
+        """One step; returns the relative error of every taught layer before it."""
         with torch.autocast("cpu", torch.bfloat16):
-            features = self.model["student"](batch, list(targets))
-            features = thin(features, offset)
-            targets = thin(targets, offset)
+            features = thin(self.model["student"](batch, TAUGHT))
             of_features = errors(features, self.model["heads"], targets)
         of_covariances = covariance_errors(features, self.model["heads"], targets)
         loss = torch.stack(list(of_features.values())).mean()
         loss = loss + self.plan.covariance_weight * torch.stack(list(of_covariances.values())).mean()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(self.step)
-        self.optimizer.step()
+        for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
+            optimizer.param_groups[0]["lr"] = rate * self.schedule()
+            optimizer.step()
         decay = min(self.plan.ema, (self.step + 1) / (self.step + 10))
         with torch.no_grad():
             for name, value in self.model.named_parameters():
@@ -289,13 +351,16 @@ class Run:
         self.step += 1
         return {layer: error.detach() for layer, error in of_features.items()}
 
+    def state_of(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        """What the optimiser responsible for a parameter remembers of it."""
+        return next((o.state[parameter] for o in self.optimizers if parameter in o.state), {})
+
     def save(self) -> None:
         """Write the checkpoint: safetensors under a temporary name, then renamed."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         for name, value in self.model.named_parameters():
-            state = self.optimizer.state.get(value, {})
-            tensors |= {f"adam.{part}.{name}": state[part] for part in state}
+            tensors |= {f"optimizer.{part}.{name}": kept for part, kept in self.state_of(value).items()}
         tensors = {name: value.detach().contiguous() for name, value in tensors.items()}
         temporary = self.folder / "checkpoint.tmp"
         save_file(tensors, temporary, metadata={"step": str(self.step)})
@@ -308,16 +373,17 @@ class Run:
             return
         tensors = load_file(path)
         self.model.load_state_dict({n.removeprefix("model."): v for n, v in tensors.items() if n.startswith("model.")})
+        inner = {id(value) for value in self.optimizers[0].param_groups[0]["params"]}
         for name, value in self.model.named_parameters():
             self.average[name].copy_(tensors[f"average.{name}"])
-            parts = ("step", "exp_avg", "exp_avg_sq")
-            # copied into tensors of the parameter's own memory layout, in which they were computed
-            self.optimizer.state[value] = {
-                part: torch.empty_like(value).copy_(tensors[f"adam.{part}.{name}"]) if part != "step"
-                else tensors[f"adam.{part}.{name}"]
-                for part in parts
-            }  # fmt: skip
-        self.step = int(tensors[f"adam.step.{name}"])
+            state = {
+                part: tensors[key].clone() if part == "step" else torch.empty_like(value).copy_(tensors[key])
+                for part in ("momentum", "step", "exp_avg", "exp_avg_sq")
+                if (key := f"optimizer.{part}.{name}") in tensors
+            }
+            self.optimizers[0 if id(value) in inner else 1].state[value] = state
+        with safe_open(path, "pt") as file:
+            self.step = int(file.metadata()["step"])
 
     def averaged(self) -> nn.ModuleDict:
         """The model with its averaged weights, for judging and shipping."""
@@ -344,7 +410,7 @@ def judge(run: Run, teachers: Teachers, x: Tensor) -> dict[str, dict[str, float]
     """Relative errors of the averaged weights on pictures (N, 3, H, W)."""
     model = run.averaged()
     with torch.no_grad():
-        student, teacher = model["student"](x, list(teachers.widths)), teachers(x)
+        student, teacher = model["student"](x, TAUGHT), teachers(x)
         of_features = errors(student, model["heads"], teacher)
         of_covariances = covariance_errors(student, model["heads"], teacher)
     return {
@@ -354,23 +420,23 @@ def judge(run: Run, teachers: Teachers, x: Tensor) -> dict[str, dict[str, float]
 
 
 def ship(run: Run, x: Tensor) -> VGG:
-    """The trained encoder with every channel scaled to its weight in the teacher's space, and every layer to a mean
-    square of 1 on the pictures x (N, 3, H, W).
+    """The trained encoder with every channel of a taught layer scaled to its weight in the teacher's space, and every
+    layer to a mean square of 1 on the pictures x (N, 3, H, W).
 
     ReLU and max pooling commute with positive factors, so the scaled network computes the same, factor by factor.
     """
     model = run.averaged()
     student, heads = model["student"], model["heads"]
-    with torch.no_grad():
-        for name in student.names:
-            convolution = student.get_submodule(name)
-            weights = heads[f"relu{name[4:]}"].weight[:, :, 0, 0].norm(dim=0)
-            features = student(x, [f"relu{name[4:]}"])[f"relu{name[4:]}"]
-            scale = weights / (features * weights[:, None, None]).square().mean().sqrt()
-            convolution.weight.mul_(scale[:, None, None, None])
-            convolution.bias.mul_(scale)
-            if (after := student.names.index(name) + 1) < len(student.names):
-                student.get_submodule(student.names[after]).weight.div_(scale[:, None, None])
+    for place, name in enumerate(student.names):
+        layer = f"relu{name[4:]}"
+        convolution = student.get_submodule(name)
+        weights = heads[layer].weight[:, :, 0, 0].norm(dim=0) if layer in TAUGHT else torch.ones(len(convolution.bias))
+        features = student(x, [layer])[layer]
+        scale = weights / (features * weights[:, None, None]).square().mean().sqrt()
+        convolution.weight.mul_(scale[:, None, None, None])
+        convolution.bias.mul_(scale)
+        if place + 1 < len(student.names):
+            student.get_submodule(student.names[place + 1]).weight.div_(scale[:, None, None])
     return student
 
 
@@ -395,7 +461,8 @@ def publish(run: Run, pictures: Pictures, verdict: dict[str, dict[str, float]], 
         mean=(0.45, 0.45, 0.45),
         std=(0.225, 0.225, 0.225),
         multiple_of=1,
-        min_size=16,
+        padding="reflect",
+        min_size=32,
         layers=layers,
     )
     values = card.model_dump(mode="json", exclude_defaults=True)
@@ -416,18 +483,17 @@ def distill(plan: Plan, *, recipe: Path, data: Path, teachers_folder: Path, fold
     teachers.scales = judges.scales
     run = Run(plan, judges, folder)
     run.load()
+    if run.step < plan.steps:
+        lessons = Lessons.prepare(training, teachers, plan)
     start, began = run.step, time.monotonic()
-    for step, batch in batches(training, plan, run.step):
-        x = batch.contiguous(memory_format=torch.channels_last)
-        with torch.no_grad():
-            targets = teachers(x.bfloat16())
-        seen = run.train_on(x, targets)
-        if run.step % 50 == 0:
+    while run.step < plan.steps:
+        seen = run.train_on(*lessons.batch(plan, run.step))
+        if run.step % 100 == 0:
             rate = (run.step - start) / (time.monotonic() - began)
             mean = float(torch.stack(list(seen.values())).mean())
-            log.info("step %d/%d error %.4f, %.2f steps/s, %.0f min left", run.step, plan.steps, mean, rate,
-                     (plan.steps - run.step) / rate / 60)  # fmt: skip
-        if run.step % 500 == 0 or run.step == plan.steps:
+            left = (plan.steps - run.step) / rate / 60
+            log.info("step %d/%d error %.4f, %.2f steps/s, %.0f min left", run.step, plan.steps, mean, rate, left)
+        if run.step % 1000 == 0 or run.step == plan.steps:
             verdict = {"step": run.step, **judge(run, judges, exam)}
             with (folder / "log.jsonl").open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(verdict) + "\n")
