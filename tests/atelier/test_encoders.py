@@ -30,7 +30,12 @@ def test_features_are_those_of_the_network_written_out() -> None:
     relu1_2 = torch.conv2d(conv1_1.relu(), encoder.conv1_2.weight, encoder.conv1_2.bias, padding=1).relu()
     conv2_1 = torch.conv2d(torch.max_pool2d(relu1_2, 2), encoder.conv2_1.weight, encoder.conv2_1.bias, padding=1)
     relu2_2 = torch.conv2d(conv2_1.relu(), encoder.conv2_2.weight, encoder.conv2_2.bias, padding=1).relu()
-    for layer, expected in {"conv1_1": conv1_1, "relu1_1": conv1_1.relu(), "conv2_1": conv2_1, "relu2_2": relu2_2}.items():
+    for layer, expected in {
+        "conv1_1": conv1_1,
+        "relu1_1": conv1_1.relu(),
+        "conv2_1": conv2_1,
+        "relu2_2": relu2_2,
+    }.items():
         torch.testing.assert_close(found[layer], expected, rtol=1e-4, atol=1e-2)
     assert found["relu2_2"].shape[2:] == (18, 25)
 

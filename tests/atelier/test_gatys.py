@@ -61,9 +61,7 @@ ENCODERS = {
 @pytest.mark.parametrize("long_side", [48, 96, 192])
 def test_at_weight_1_all_terms_pull_alike(name: str, long_side: int) -> None:
     photo, painting = pattern(long_side * 3 // 4, long_side, seed=1), pattern(long_side, long_side, seed=2)
-    content, style = (
-        torch.from_numpy(p.pixels.transpose(2, 0, 1).copy())[None] for p in (photo, painting)
-    )
+    content, style = (torch.from_numpy(p.pixels.transpose(2, 0, 1).copy())[None] for p in (photo, painting))
     asked = recipe(style_weight=1, content_weight=1, tv_weight=1)
     objective = gatys.Objective(ENCODERS[name](), asked, content=content, styles=[(1.0, style)])
     before = objective.pulls(content.lerp(torch.rand(content.shape), gatys.PROBE_NOISE))

@@ -46,9 +46,7 @@ def test_normalized_content_ignores_gain_and_offset_but_not_structure(features: 
     target = losses.instance_normalized(features)
     assert losses.normalized_content(features * 3 + 2, target).item() < 1e-8
     f, t = flat(features.flip(2)), flat(features)
-    f, t = (
-        (v - v.mean(1, keepdims=True)) / np.sqrt(v.var(1, keepdims=True) + 0.01 * v.var(1).mean()) for v in (f, t)
-    )
+    f, t = ((v - v.mean(1, keepdims=True)) / np.sqrt(v.var(1, keepdims=True) + 0.01 * v.var(1).mean()) for v in (f, t))
     expected = 0.5 * np.mean((f - t) ** 2)
     assert losses.normalized_content(features.flip(2), target).item() == pytest.approx(expected, rel=1e-3)
 

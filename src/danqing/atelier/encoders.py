@@ -95,13 +95,13 @@ class VGG(nn.Module):
         if unknown := wanted - set(self.layers):
             raise KeyError(f"no layers {sorted(unknown)}: this encoder has {', '.join(self.layers)}")
         features: dict[str, Tensor] = {}
-        x = self.see(x).to(self.get_submodule(self.names[0]).weight.dtype)  # colours are exact, features may not be
+        x = self.see(x).to(self.convolution(self.names[0]).weight.dtype)  # colours are exact, features may not be
         for name in self.names:
             if name.endswith("_1") and name != "conv1_1":
                 x = F.max_pool2d(x, 2) if self.pooling == "max" else F.avg_pool2d(x, 2)
             if self.padding == "reflect":
                 x = F.pad(x, (1, 1, 1, 1), mode="reflect")
-            x = self.get_submodule(name)(x)
+            x = self.convolution(name)(x)
             if name in wanted:
                 features[name] = x
             # A convolution does not need its own output for its gradient, so the ReLU may overwrite it.
@@ -112,6 +112,13 @@ class VGG(nn.Module):
             if len(features) == len(wanted):
                 break
         return features
+
+    def convolution(self, layer: str) -> nn.Conv2d:
+        """The convolution of a layer: `conv3_1` and `relu3_1` have the same."""
+        module = self.get_submodule(f"conv{layer[4:]}")
+        if not isinstance(module, nn.Conv2d):
+            raise TypeError(f"{layer} is a {type(module).__name__}")
+        return module
 
     def see(self, x: Tensor) -> Tensor:
         """The colour transform in front of the first convolution, (N, 3, H, W) -> (N, 3, H, W)."""

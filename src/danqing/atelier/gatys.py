@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -201,7 +202,9 @@ class NotFinite(Stopped):
     """The objective left the finite numbers; `picture` is the last good one."""
 
 
-def descend(x: Tensor, objective: Objective, recipe: Recipe, *, steps: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
+def descend(
+    x: Tensor, objective: Objective, recipe: Recipe, *, steps: int
+) -> Iterator[tuple[Tensor, dict[str, float]]]:
     """Take steps from x, giving after each the picture so far and the terms, weighted, before that step.
 
     The picture is the iterate itself with L-BFGS, and the average of the iterates with Adam.
@@ -229,7 +232,7 @@ def descend(x: Tensor, objective: Objective, recipe: Recipe, *, steps: int) -> I
 
     good = x.detach().clone()
     for number in range(1, steps + 1):
-        optimizer.step(closure)
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
         with torch.no_grad():
             if not (math.isfinite(sum(seen.values())) and bool(torch.isfinite(x).all())):
                 raise NotFinite(good)
@@ -277,11 +280,20 @@ class GatysStylizer:
 
     Args:
         encoder, card: what it sees with; by default what the recipe names, from the catalog.
+        encoder_weights: the user's own file for the encoder that the recipe names.
         device: `auto`, `cpu`, `cuda` or `mps`.
     """
 
-    def __init__(self, encoder: VGG | None = None, card: Card | None = None, *, device: str = "auto") -> None:
+    def __init__(
+        self,
+        encoder: VGG | None = None,
+        card: Card | None = None,
+        *,
+        encoder_weights: str | Path | None = None,
+        device: str = "auto",
+    ) -> None:
         self._given = (encoder, card)
+        self._weights = encoder_weights
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
@@ -320,10 +332,14 @@ class GatysStylizer:
 
     def _encoder(self, recipe: Recipe) -> tuple[VGG, Card]:
         encoder, card = self._given
-        if encoder is None or card is None:
+        if encoder is not None and card is not None:
+            return encoder, card
+        if self._weights is not None:
+            card, arrays = catalog.from_file(self._weights, like=recipe.encoder)
+        else:
             card, path = catalog.find(recipe.encoder)
-            encoder = adopt.encoder(card, catalog.read(card, path))
-        return encoder, card
+            arrays = catalog.read(card, path)
+        return adopt.encoder(card, arrays), card
 
     def precision(self, recipe: Recipe) -> torch.dtype:
         """The encoder's precision: bfloat16 where this machine gains by it, unless the recipe says otherwise."""

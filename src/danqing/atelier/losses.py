@@ -75,13 +75,15 @@ def normalized_content(features: Tensor, target: Tensor) -> Tensor:
 
 def relative(ours: Tensor, target: Tensor) -> Tensor:
     """Squared distance of two statistics over the target's squared norm: 0 = equal, scale-free, so that one weight
-    fits a pale style and a loud one."""
+    fits a pale style and a loud one.
+    """
     return (ours - target).square().sum() / (target.square().sum() + 1e-8)
 
 
 def ratio(ours: Tensor, target: Tensor) -> Tensor:
     """‖A − B‖ / (‖A‖ + ‖B‖), between 0 and 1: relative like `relative`, but its pull does not fade near the target,
-    so that every layer is matched to the end, not only the one that is furthest away."""
+    so that every layer is matched to the end, not only the one that is furthest away.
+    """
     difference = ((ours - target).square().sum() + 1e-12).sqrt()
     return difference / (ours.square().sum().sqrt() + target.square().sum().sqrt() + 1e-12)
 

@@ -1,0 +1,1 @@
+"""From networks to files that run without torch."""

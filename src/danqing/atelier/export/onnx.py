@@ -44,7 +44,7 @@ def encoder_to_onnx(encoder: VGG, layers: Sequence[str]) -> bytes:
         if name.endswith("_1") and name != "conv1_1":
             nodes.append(helper.make_node("MaxPool", [flow], [f"pooled.{name}"], kernel_shape=[2, 2], strides=[2, 2]))
             flow = f"pooled.{name}"
-        convolution = encoder.get_submodule(name)
+        convolution = encoder.convolution(name)
         if encoder.padding == "reflect":
             nodes.append(helper.make_node("Pad", [flow, "margins"], [f"padded.{name}"], mode="reflect"))
             flow = f"padded.{name}"

@@ -1,0 +1,1 @@
+"""Training: what danqing learns, from what, and how it is kept."""

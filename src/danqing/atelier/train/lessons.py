@@ -1,0 +1,148 @@
+"""What `compact` learns from: crops of photographs and paintings, and what the teachers see in them.
+
+Crops are a pure function of (seed, number), their order one of (seed, epoch). It knows no student.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from danqing.atelier.train.teachers import TAUGHT, Teachers, thin
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The recipe of a distillation; see recipes/compact.toml."""
+
+    seed: int
+    steps: int
+    batch: int
+    crops: int
+    crop: int
+    muon_rate: float
+    adam_rate: float
+    covariance_weight: float
+    ema: float
+    paintings_share: float
+    holdout: str
+
+    @classmethod
+    def read(cls, path: Path) -> Plan:
+        """The recipe in a TOML file.
+
+        Raises:
+            TypeError: a key is missing or unknown.
+        """
+        return cls(**tomllib.loads(path.read_text(encoding="utf-8")))
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Photographs and paintings in memory, each uint8 (H, W, 3)."""
+
+    photos: list[NDArray[np.uint8]]
+    paintings: list[NDArray[np.uint8]]
+
+    @classmethod
+    def read(cls, data: Path, holdout: Path, *, held_out: bool) -> Pictures:
+        """All pictures under `data/photos` and `data/paintings`, without the held-out ones, or only those."""
+        rule = tomllib.loads(holdout.read_text(encoding="utf-8"))
+
+        def photo_held(path: Path) -> bool:
+            return int(hashlib.sha256(path.name.encode()).hexdigest(), 16) % int(rule["photos_modulus"]) == 0
+
+        photos = [p for p in sorted((data / "photos").glob("*.jpg")) if photo_held(p) == held_out]
+        paintings = [p for p in sorted((data / "paintings").glob("*.jpg")) if (p.name in rule["paintings"]) == held_out]
+        return cls(*([np.asarray(Image.open(p).convert("RGB")) for p in group] for group in (photos, paintings)))
+
+
+def crop_at(pictures: Pictures, plan: Plan, number: int) -> NDArray[np.float32]:
+    """One training crop, float32 (3, crop, crop) in 0..1: cut, scaled, recoloured, and sometimes drowned in noise.
+
+    Noise belongs here because optimisation starts from it and passes through pictures that no camera would take.
+    """
+    rng = np.random.default_rng((plan.seed, number))
+    group = pictures.paintings if rng.random() < plan.paintings_share else pictures.photos
+    source = group[rng.integers(len(group))]
+    height, width = source.shape[:2]
+    side = min(plan.crop * rng.uniform(0.6, 1.8), height, width)
+    left, top = rng.uniform(0, width - side), rng.uniform(0, height - side)
+    box = (left, top, left + side, top + side)
+    image = Image.fromarray(source).resize((plan.crop, plan.crop), Image.Resampling.BICUBIC, box=box)
+    x = np.asarray(image, dtype=np.float32) / 255
+    if rng.random() < 0.5:
+        x = x[:, ::-1]
+    if rng.random() < 0.35:
+        x = (x - 0.5) * rng.uniform(0.5, 1.5, 3).astype(np.float32) + 0.5 + rng.normal(0, 0.1, 3).astype(np.float32)
+    if rng.random() < 0.1:
+        x = x[:, :, rng.permutation(3)]
+    if rng.random() < 0.12:
+        x = x + rng.uniform(0, 1) * (_noise(rng, plan.crop) - x)
+    return np.ascontiguousarray(np.clip(x, 0, 1).transpose(2, 0, 1))
+
+
+def _noise(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+    """Noise of a random grain, float32 (size, size, 3) around 0.5."""
+    grain = int(rng.choice([1, 1, 2, 4, 8]))
+    small = rng.normal(0.5, rng.uniform(0.05, 0.3), (size // grain, size // grain, 3)).clip(0, 1)
+    image = Image.fromarray((small * 255).astype(np.uint8)).resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(image, dtype=np.float32) / np.float32(255)
+
+
+def still_crops(pictures: Pictures, seed: int) -> Tensor:
+    """32 crops of at most 256 px, half of them paintings, without noise or recolouring: (32, 3, 256, 256) in 0..1."""
+    crops = []
+    for place in range(32):
+        rng = np.random.default_rng((seed, place))
+        group = (pictures.photos, pictures.paintings)[place % 2]
+        source = group[place // 2 % len(group)]
+        top, left = (rng.integers(0, max(1, side - 255)) for side in source.shape[:2])
+        crops.append(source[top : top + 256, left : left + 256].transpose(2, 0, 1) / np.float32(255))
+    return torch.from_numpy(np.stack(crops))
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Crops and what the teachers see in them, kept in memory: about 0.9 MB a crop.
+
+    Attributes:
+        crops: uint8 (N, 3, crop, crop).
+        answers: {taught layer: bfloat16 (N, C, h, w)}, thinned.
+    """
+
+    crops: Tensor
+    answers: dict[str, Tensor]
+
+    @classmethod
+    def prepare(cls, pictures: Pictures, teachers: Teachers, plan: Plan) -> Lessons:
+        """Cut all crops and ask the teachers, eight at a time."""
+        crops, answers = [], []
+        for first in range(0, plan.crops, 8):
+            chunk = np.stack([crop_at(pictures, plan, n) for n in range(first, min(first + 8, plan.crops))])
+            crops.append(torch.from_numpy((chunk * 255).round().astype(np.uint8)))
+            x = (crops[-1].float() / 255).contiguous(memory_format=torch.channels_last)
+            with torch.no_grad():
+                answers.append({layer: value.contiguous() for layer, value in thin(teachers(x)).items()})
+            if first % 800 == 0:
+                log.info("teachers asked for %d of %d crops", first, plan.crops)
+        return cls(torch.cat(crops), {layer: torch.cat([a[layer] for a in answers]) for layer in TAUGHT})
+
+    def batch(self, plan: Plan, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The batch of a step: crops (batch, 3, crop, crop) in 0..1 and the teachers' features."""
+        a_pass = plan.crops // plan.batch
+        order = np.random.default_rng((plan.seed, step // a_pass)).permutation(plan.crops)
+        chosen = torch.from_numpy(order[step % a_pass * plan.batch :][: plan.batch])
+        x = (self.crops[chosen].float() / 255).contiguous(memory_format=torch.channels_last)
+        return x, {layer: answers[chosen] for layer, answers in self.answers.items()}
