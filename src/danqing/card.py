@@ -20,7 +20,9 @@ from danqing.messages import text
 MAX_BYTES = 1_000_000
 """The longest card that is read."""
 
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][\w.@+-]*$", max_length=255)]
+FileName = Annotated[str, Field(pattern=r"^[^/\\:\x00-\x1f]*[^/\\:\x00-\x1f.]$", max_length=255)]
+"""A name without folders, and neither `.` nor `..`."""
+
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")]
 Address = Annotated[str, Field(pattern=r"^https://[\w.-]+(:\d+)?/\S+$", max_length=2000)]
 

@@ -10,6 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from danqing.messages import text
+from danqing.weights.source import told
 
 DEPTHS: Mapping[str, tuple[int, ...]] = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}
 """Convolutions in each block (Simonyan & Zisserman 2014, table 1, columns E and D)."""
@@ -87,6 +94,15 @@ def recognise(names: Collection[str], *, like: str | None = None) -> Layout:
     return Layout(names=ordered, depths=depths, unknown=tuple(sorted(unknown)))
 
 
+def true_vgg(arrays: Mapping[str, NDArray[Any]], layout: Layout) -> str | None:
+    """`vgg19` or `vgg16` if the arrays are the beginning of one, in torchvision's names and with all its channels."""
+    for layer in layout.layers:
+        name = layout.names[f"{layer}.weight"]
+        if "features." not in name or arrays[name].shape[0] != WIDTHS[int(layer[4]) - 1]:
+            return None
+    return next((name for name, depths in DEPTHS.items() if depths == layout.depths), None)
+
+
 def _own_depths(layers: Iterable[str]) -> tuple[int, ...]:
     deepest: dict[int, int] = {}
     for match in map(_OWN.match, layers):
@@ -101,3 +117,58 @@ def _torchvision_depths(layers: Collection[str], like: str | None) -> tuple[int,
     candidates = sorted(DEPTHS, key=lambda name: name != (like or "vgg19"))
     best = max(candidates, key=lambda name: sum(layer in torchvision_names(DEPTHS[name]) for layer in layers))
     return DEPTHS[best]
+
+
+def problems(arrays: Mapping[str, NDArray[Any]], layout: Layout, *, promised: Iterable[str] = ()) -> list[str]:
+    """Everything that keeps arrays from being the encoder of their layout, a line each; empty if nothing does.
+
+    Args:
+        arrays: by the file's names.
+        layout: as `recognise` put them in order.
+        promised: layers that must be there, such as a card's.
+    """
+    return _names(layout, promised) + _shapes(arrays, layout)
+
+
+def _names(layout: Layout, promised: Iterable[str]) -> list[str]:
+    problems = [text("weights.extra", tensor=told(name)) for name in layout.unknown]
+    if not layout.layers:
+        return [*problems, text("weights.no_layers")]
+    present = _present(layout)
+    wanted = [f"{layer}.{part}" for layer in present for part in ("weight", "bias")]
+    problems += [text("weights.lacking", tensor=name) for name in wanted if name not in layout.names]
+    absent = dict.fromkeys(f"conv{name[4:]}" for name in promised)
+    return problems + [text("weights.lacking", tensor=told(layer)) for layer in absent if layer not in present]
+
+
+def _present(layout: Layout) -> list[str]:
+    """The layers from the first one to the deepest that the file has, also those in between that it lacks."""
+    every = order(layout.depths)
+    return every[: 1 + max((every.index(layer) for layer in layout.layers), default=-1)]
+
+
+def _shapes(arrays: Mapping[str, NDArray[Any]], layout: Layout) -> list[str]:
+    """Whose shape or values are not what their place asks for."""
+    problems = []
+    channels: int | None = 3
+    for layer in _present(layout):
+        weight = arrays.get(layout.names.get(f"{layer}.weight", ""))
+        bias = arrays.get(layout.names.get(f"{layer}.bias", ""))
+        width = weight.shape[0] if weight is not None and weight.ndim == 4 else None
+        if weight is not None:
+            problems += _problem(f"{layer}.weight", weight, (width, channels, 3, 3))
+        if bias is not None:
+            problems += _problem(f"{layer}.bias", bias, (width,))
+        channels = width
+    return problems
+
+
+def _problem(name: str, array: NDArray[Any], wanted: tuple[int | None, ...]) -> list[str]:
+    """The one problem of an array, if it has one; None in `wanted` is any number."""
+    fits = array.ndim == len(wanted) and all(w in (None, s) for s, w in zip(array.shape, wanted, strict=True))
+    if not fits:
+        asked = " x ".join("N" if side is None else str(side) for side in wanted)
+        return [text("weights.shape", tensor=name, shape=" x ".join(map(str, array.shape)) or "1", wanted=asked)]
+    if array.dtype.kind != "f" or array.size == 0:
+        return [text("weights.no_numbers", tensor=name, dtype=array.dtype)]
+    return [] if np.isfinite(array).all() else [text("weights.nan", tensor=name)]

@@ -1,0 +1,319 @@
+"""Catalog: a name becomes a card and its weights; what is not here is fetched, what is here is checked.
+
+Models that come with danqing lie in `danqing/models`, each a card `<name>.toml` with its files beside it; weights that
+are fetched lie under the user's cache folder (`DANQING_HOME` names another). Nothing is handed out whose hash is not
+its card's. The studies, the bundled styles, are listed here too. This module knows no network and no engine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import tomllib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+
+from danqing import files
+from danqing.card import Card
+from danqing.errors import ModelDamaged, ModelMissing, UsageError
+from danqing.messages import text
+from danqing.weights import layouts, pth, safetensors
+from danqing.weights.download import TIMEOUT, OnProgress, Wanted, download
+from danqing.weights.safetensors import Arrays
+from danqing.weights.source import listed, told
+
+MODELS = Path(__file__).with_name("models")
+
+Form = Literal["weights", "onnx"]
+"""A model's weights as arrays, or its graph for runtimes without torch."""
+
+TORCHVISION_MEAN, TORCHVISION_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CAFFE_MEAN = (103.939, 116.779, 123.68)  # B, G, R
+CHECKPOINTS = (".pth", ".pt")
+
+
+# ── models ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def home() -> Path:
+    """The folder for what danqing keeps between runs: `DANQING_HOME`, else the system's cache folder for it."""
+    if given := os.environ.get("DANQING_HOME"):
+        return Path(given).expanduser().absolute()
+    return platformdirs.user_cache_path("danqing", appauthor=False)
+
+
+def cards() -> list[Card]:
+    """The papers of every model that can be named, by name.
+
+    Raises:
+        ModelDamaged: a card that ships cannot be read.
+    """
+    return sorted((Card.load(path) for path in MODELS.glob("*.toml")), key=lambda card: card.name)
+
+
+def card(name: str) -> Card:
+    """A model's papers, whether its weights are here or not.
+
+    Raises:
+        ModelMissing: no such model; the line lists those that there are.
+    """
+    known = {c.name: c for c in cards()}
+    if name not in known:
+        raise ModelMissing(text("catalog.unknown", name=told(name), known=", ".join(known), near=_near(name, known)))
+    return known[name]
+
+
+def location(found: Card) -> Path:
+    """Where a model's weights lie, or would lie once fetched."""
+    return home() / "models" / found.name / found.file if found.urls else MODELS / found.file
+
+
+def find(name: str, *, form: Form = "weights") -> tuple[Card, Path]:
+    """A model that is here: its card, with the whole hash of its weights, and the path of its file.
+
+    Raises:
+        ModelMissing: no such model, or it is to be fetched first.
+        ModelDamaged: it is not what its card says.
+    """
+    found = card(name)
+    path = location(found)
+    if form == "onnx":
+        if found.onnx is None:
+            raise ModelMissing(text("catalog.no_onnx", name=name))
+        path = path.with_name(found.onnx)
+    if found.urls and not path.exists():
+        raise ModelMissing(text("catalog.not_here", name=name, megabytes=_megabytes(found)))
+    whole = verify(found, path)
+    return found.model_copy(update={"sha256": whole} if form == "weights" else {}), path
+
+
+def verify(found: Card, path: Path) -> str:
+    """The sha256 of a model's file, weights or graph, if it is what the card says.
+
+    Raises:
+        ModelMissing: no such file, or it cannot be read.
+        ModelDamaged: another file, an interrupted one, or an altered one.
+    """
+    expected = found.onnx_sha256 if found.onnx is not None and path.name == found.onnx else found.sha256
+    if not path.is_file():
+        raise ModelMissing(text("catalog.file_missing", name=found.name, path=files.shown(path)))
+    actual = files.sha256(path)
+    if not actual.startswith(expected or "-"):
+        key = "catalog.damaged_fetched" if found.urls else "catalog.damaged_bundled"
+        raise ModelDamaged(text(key, name=found.name, path=files.shown(path)))
+    return actual
+
+
+def pull(
+    name: str,
+    *,
+    on_progress: OnProgress | None = None,
+    offline: bool = False,
+    timeout: float = TIMEOUT,
+    schemes: tuple[str, ...] = ("https",),
+) -> Path:
+    """The path of a model's weights, fetched from its publisher if they are not here yet.
+
+    What is here and sound is left alone, without the network; what is here and damaged is replaced. Two processes that
+    ask at once fetch it once.
+
+    Args:
+        name: of the model.
+        on_progress: called with the bytes that have come and that there are.
+        offline: never ask the network; so does a `DANQING_OFFLINE` in the environment that is not 0.
+        timeout: seconds without a byte after which the connection counts as dead.
+        schemes: what may be spoken; anything but https is for tests.
+
+    Raises:
+        ModelMissing: no such model, or it cannot be had, or may not be fetched.
+        ModelDamaged: the publisher's file is not what the card says.
+        RunFailed: the cache cannot be written.
+    """
+    found = card(name)
+    path = location(found)
+    if not found.urls:
+        return find(name)[1]
+    if _sound(found, path):
+        return path
+    if offline or os.environ.get("DANQING_OFFLINE", "0") not in ("", "0"):
+        raise ModelMissing(text("catalog.offline", name=name, megabytes=_megabytes(found)))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise files.write_failure(path, error) from error
+    with files.lock(path):
+        if not _sound(found, path):  # another process may have fetched it meanwhile
+            _sweep(path.parent)
+            wanted = Wanted(name=name, size=found.bytes or 0, sha256=found.sha256)
+            download(found.urls, path, wanted, on_progress=on_progress, timeout=timeout, schemes=schemes)
+    return path
+
+
+def read(found: Card, path: Path) -> Arrays:
+    """The arrays of a model's weights file, without what no encoder needs.
+
+    Raises:
+        ModelMissing, ModelDamaged, UsageError: as the readers of `danqing.weights`, or a kind that is not read.
+    """
+    return _read(path, name=found.name)
+
+
+def _read(path: Path, *, name: str | None = None) -> Arrays:
+    suffix = path.suffix.lower()
+    if suffix == ".safetensors":
+        return safetensors.read(path, name=name)
+    if suffix in CHECKPOINTS:
+        return pth.read(path, name=name, keep=lambda tensor: not tensor.startswith(layouts.IGNORED))
+    raise UsageError(text("catalog.kind", name=files.shown(path), kinds=", ".join((".safetensors", *CHECKPOINTS))))
+
+
+def _sound(found: Card, path: Path) -> bool:
+    with contextlib.suppress(ModelMissing, ModelDamaged):
+        return bool(verify(found, path))
+    return False
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed download left; the caller holds the folder's lock."""
+    for left in folder.glob(f"{files.TEMPORARY_PREFIX}*{files.TEMPORARY_SUFFIX}"):
+        left.unlink(missing_ok=True)
+
+
+def _megabytes(found: Card) -> str:
+    return f"{(found.bytes or 0) / 1e6:.0f}"
+
+
+def _near(name: str, known: Collection[str]) -> str:
+    return next(iter(difflib.get_close_matches(name, known, n=1)), next(iter(known), ""))
+
+
+# ── the user's own weights ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def from_file(path: str | Path, *, like: str | None = None) -> tuple[Card, Arrays]:
+    """A user's own file of an encoder: its card, read beside it or made from what it is, and its arrays.
+
+    A card beside the file (`<stem>.toml`) counts. Without one, the file must be a VGG-16 or VGG-19, or the beginning
+    of one, in torchvision's layout; it is fed as torchvision feeds it unless a safetensors file states otherwise.
+
+    Args:
+        path: `.safetensors`, or a PyTorch checkpoint.
+        like: `vgg16` or `vgg19`, where the file ends before the two differ; other names do not count.
+
+    Raises:
+        ModelMissing: no such file, or it cannot be read.
+        ModelDamaged: damaged, or no such encoder; every problem is listed.
+        UsageError: of a kind that is not read, or the other VGG than asked for.
+    """
+    path = Path(path)
+    papers = path.with_suffix(".toml")
+    if papers.is_file():
+        own = Card.load(papers)
+        return own.model_copy(update={"sha256": verify(own, path), "file": path.name}), _read(path)
+    arrays = _read(path)
+    layout = layouts.recognise(arrays.keys(), like=like if like in layouts.DEPTHS else None)
+    wrong = layouts.problems(arrays, layout)
+    if wrong:
+        raise ModelDamaged(text("weights.misfit", name=files.shown(path.name), problems=listed(wrong)))
+    name = layouts.true_vgg(arrays, layout)
+    if name is None:
+        raise ModelDamaged(text("catalog.no_papers", name=files.shown(path.name), card=files.shown(papers.name)))
+    if like in layouts.DEPTHS and like != name:
+        raise UsageError(text("catalog.other", name=files.shown(path.name), found=name, like=like))
+    return _made(path, name, layout), arrays
+
+
+def _made(path: Path, name: str, layout: layouts.Layout) -> Card:
+    """A card for a true VGG that has none."""
+    about = safetensors.metadata(path) if path.suffix.lower() == ".safetensors" else {}
+    stated = about.get("input", "").replace(" ", "")
+    caffe = "BGR" in stated and "0..255" in stated
+    return Card(
+        name=name,
+        kind="encoder",
+        file=path.name,
+        sha256=files.sha256(path),
+        license="unknown",
+        origin=told(about.get("origin", "")) or files.shown(path.name),
+        channels="BGR" if caffe else "RGB",
+        value_range=(0.0, 255.0) if caffe else (0.0, 1.0),
+        mean=CAFFE_MEAN if caffe else TORCHVISION_MEAN,
+        std=(1.0, 1.0, 1.0) if caffe else TORCHVISION_STD,
+        min_size=16,
+        layers=tuple(f"relu{layer[4:]}" for layer in layout.layers),
+    )
+
+
+# ── studies ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleEntry:
+    """A bundled style: a study after a work in the public domain.
+
+    Attributes:
+        name: what the command line calls it.
+        title, title_zh, artist, date: of the original.
+        source, url: who keeps the original or its reproduction, and where it can be seen.
+        path: of the study.
+    """
+
+    name: str
+    title: str
+    title_zh: str
+    artist: str
+    date: str
+    source: str
+    url: str
+    path: Path
+
+
+def samples() -> Path:
+    """The folder of the studies: inside the package where it was installed, else beside the sources."""
+    inside = Path(__file__).with_name("samples")
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "samples"
+
+
+def styles(folder: Path | None = None) -> list[StyleEntry]:
+    """Every bundled style, in the order of `samples.toml`.
+
+    Args:
+        folder: another folder of studies than the bundled one.
+
+    Raises:
+        ModelDamaged: the list is there and cannot be read.
+    """
+    folder = samples() if folder is None else folder
+    file = folder / "samples.toml"
+    if not file.is_file():
+        return []
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+        return [_entry(name, table, folder) for name, table in tables.items()]
+    except (OSError, ValueError, TypeError, AttributeError, LookupError) as error:
+        raise ModelDamaged(text("catalog.samples", name=files.shown(file), reason=told(error))) from error
+
+
+def style(name: str) -> StyleEntry:
+    """A bundled style by its name.
+
+    Raises:
+        UsageError: no such style; the line lists those that there are.
+    """
+    known = {entry.name: entry for entry in styles()}
+    if name not in known:
+        raise UsageError(text("catalog.no_style", name=told(name), known=", ".join(known), near=_near(name, known)))
+    return known[name]
+
+
+def _entry(name: str, table: dict[str, str], folder: Path) -> StyleEntry:
+    values = {key: str(value) for key, value in table.items()}
+    file = values.pop("file")
+    if Path(file).name != file:
+        raise ValueError(f"{name}.file = {file!r}")
+    return StyleEntry(name=name, path=folder / file, **values)
