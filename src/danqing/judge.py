@@ -5,6 +5,8 @@ Pictures go in, Scores come out. It knows no engine that paints.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from danqing import catalog, inputs, quality
@@ -24,8 +26,14 @@ class Judge:
         encoder: pixels (H, W, 3) -> {layer: (C, h, w)}; by default the bundled one.
     """
 
-    def __init__(self, content: PictureSource, style: StyleLike, *, encoder: Encoder | None = None) -> None:
-        self.encoder = encoder or compact_encoder()
+    def __init__(
+        self,
+        content: PictureSource,
+        style: StyleLike,
+        *,
+        encoder: Callable[[quality.Pixels], quality.Features] | None = None,
+    ) -> None:
+        self.encoder: Callable[[quality.Pixels], quality.Features] = encoder or compact_encoder()
         (read_style,), _ = inputs.read_styles(style)
         self._photo = mask.flatten(Picture.load(content))
         self._painting_style = opaque(read_style).pixels
@@ -59,5 +67,4 @@ def compact_encoder() -> Encoder:
     Raises:
         ModelMissing, ModelDamaged: it is not what it should be.
     """
-    card, path = catalog.find("compact")
-    return Encoder(path.with_name(card.onnx) if card.onnx else path.with_suffix(".onnx"))
+    return Encoder(catalog.find("compact", form="onnx")[1])

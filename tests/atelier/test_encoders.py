@@ -40,10 +40,10 @@ def test_features_are_those_of_the_network_written_out() -> None:
     assert found["relu2_2"].shape[2:] == (18, 25)
 
 
-def test_reflection_padding_and_average_pooling_differ_from_the_default(small_encoder: encoders.VGG) -> None:
+def test_padding_and_pooling_can_be_chosen(small_encoder: encoders.VGG) -> None:
     x = torch.rand(1, 3, 32, 32)
     default = small_encoder(x, ["relu2_1"])["relu2_1"]
-    for options in ({"padding": "reflect"}, {"pooling": "average"}):
+    for options in ({"padding": "zeros"}, {"padding": "reflect", "pooling": "average"}):
         other = encoders.VGG(encoders.COMPACT_WIDTHS, matrix=small_encoder.matrix.tolist(), bias=[-2] * 3, **options)
         other.load_state_dict(small_encoder.state_dict())
         assert other(x, ["relu2_1"])["relu2_1"].shape == default.shape

@@ -54,7 +54,7 @@ def instance_normalized(features: Tensor) -> Tensor:
     """
     features = features.float()
     variance, mean = torch.var_mean(features, dim=(2, 3), keepdim=True, correction=0)
-    return (features - mean) * torch.rsqrt(variance + 0.01 * variance.mean() + 1e-12)
+    return (features - mean) * torch.rsqrt(variance + 0.01 * variance.mean() + 1e-6)
 
 
 # ── distances ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -84,8 +84,11 @@ def ratio(ours: Tensor, target: Tensor) -> Tensor:
     """‖A − B‖ / (‖A‖ + ‖B‖), between 0 and 1: relative like `relative`, but its pull does not fade near the target,
     so that every layer is matched to the end, not only the one that is furthest away.
     """
-    difference = ((ours - target).square().sum() + 1e-12).sqrt()
-    return difference / (ours.square().sum().sqrt() + target.square().sum().sqrt() + 1e-12)
+
+    def norm(matrix: Tensor) -> Tensor:
+        return (matrix.square().sum() + 1e-12).sqrt()  # a flat picture has no covariance, but a gradient
+
+    return norm(ours - target) / (norm(ours) + norm(target))
 
 
 def total_variation(picture: Tensor) -> Tensor:

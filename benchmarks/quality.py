@@ -1,0 +1,177 @@
+"""Quality: how well danqing's optimisation engine paints, by the distances of `danqing.quality`.
+
+    python benchmarks/quality.py default     12 held-out pairs with the default settings; the photo and the transfer
+                                             of colours alone beside them
+    python benchmarks/quality.py encoders    20 held-out pairs, the encoder `compact` against the compressed VGG-19 that
+                                             taught it, with the same settings
+
+Judged with the teachers' features, on photographs and paintings that no training has seen (recipes/holdout.toml). Both
+need the folder of development data: ../shared beside the checkout, or DANQING_SHARED. `--keep DIR` keeps the paintings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import danqing
+from danqing.api import Judge
+from danqing.atelier.gatys import GatysStylizer
+from danqing.atelier.train.teachers import Teachers
+from danqing.card import Card
+from danqing.image import color
+from danqing.image.fit import fit
+from danqing.picture import Picture
+from danqing.quality import FAILED_CONTENT, Score
+from danqing.recipe import Recipe
+from danqing.style import Style
+
+SHARED = Path(os.environ.get("DANQING_SHARED", Path(__file__).parents[2] / "shared"))
+SIZE = 512
+
+PAIRS = [
+    ("n02980441_castle", "olive-trees-vincent-van-gogh"),
+    ("bsds_22090", "landscape-album-leaf-with-seals"),
+    ("n04326547_stone_wall", "gold-lit-mountains-night"),
+    ("n02107908_appenzeller", "political-drama-robert-delaunay"),
+    ("bsds_296059", "rough-waves-ogata-k-rin"),
+    ("bsds_69007", "glass-and-checkerboard-juan-gris"),
+    ("n02028035_redshank", "celebrations-of-krishna-s-birth-from-a-bhagavata"),
+    ("n04486054_triumphal_arch", "the-pink-cloud-henri-edmond-cross"),
+    ("bsds_108069", "baby-cradle-gustav-klimt"),
+    ("bsds_2092", "mountain-hamlet-after-rain"),
+    ("bsds_119082", "the-contemplator-eug-ne-carri-re"),  # pale and without contrast
+    ("n03991062_pot", "serape-unidentified"),
+    ("n02951358_canoe", "the-japanese-footbridge-claude-monet"),
+    ("n02051845_pelican", "four-dancers-edgar-degas"),
+    ("n03769881_minibus", "the-bewitched-mill-franz-marc"),
+    ("bsds_66075", "tahitian-landscape-paul-gauguin"),
+    ("bsds_117025", "ink-river-autumn-flats"),
+    ("n04252077_snowmobile", "evening-snow-on-a-floss-shaper-nurioke-no-bosets"),
+    ("bsds_43070", "salem-cove-maurice-prendergast"),
+    ("n07749582_lemon", "neapolitan-song-joseph-stella"),
+]
+
+Features = dict[str, NDArray[np.float32]]
+Paint = Callable[[Picture, Picture], Picture]
+
+
+def teachers_eye() -> Callable[[NDArray[np.float32]], Features]:
+    """Pixels (H, W, 3) -> the teachers' features."""
+    teachers = Teachers(SHARED / "weights")
+
+    def see(pixels: NDArray[np.float32]) -> Features:
+        with torch.no_grad():
+            features = teachers(torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None])
+        return {layer: value[0].numpy() for layer, value in features.items()}
+
+    return see
+
+
+def compressed() -> GatysStylizer:
+    """The engine with the 16x-compressed VGG-19 as its encoder."""
+    card = Card(name="compressed", kind="encoder", file="-", sha256="0" * 64, license="MIT", origin="Wang et al. 2020")
+    return GatysStylizer(Teachers(SHARED / "weights").small, card)
+
+
+def painter(engine: GatysStylizer | None, recipe: Recipe) -> Paint:
+    """How a photo and a painting become a picture; None is danqing's own default way."""
+
+    def paint(photo: Picture, painting: Picture) -> Picture:
+        if engine is None:
+            return danqing.paint(photo, painting, recipe=recipe).picture
+        return engine(photo, (Style(source=painting, name="style"),), recipe).picture
+
+    return paint
+
+
+def recolour(photo: Picture, painting: Picture) -> Picture:
+    """The colour transfer that every painting must beat."""
+    return Picture(pixels=color.transfer(photo.pixels, painting.pixels))
+
+
+def measure(ways: dict[str, Paint], pairs: list[tuple[str, str]], keep: Path | None) -> dict[str, list[Score]]:
+    """Every pair painted in every way and judged; a line a pair on stdout."""
+    eye = teachers_eye()
+    scores: dict[str, list[Score]] = {name: [] for name in ways}
+    print("| photo | painting | " + " | ".join(f"{name}: content, style, art" for name in ways) + " |")
+    print("|---" * (len(ways) + 2) + "|")
+    for photo_name, painting_name in pairs:
+        photo = Picture.load(SHARED / "data" / "photos" / f"{photo_name}.jpg")
+        photo = fit(photo, size=SIZE, width=None, enlarge=True)
+        painting = Picture.load(SHARED / "data" / "paintings" / f"{painting_name}.jpg")
+        judge = Judge(photo, painting, encoder=eye)
+        cells = []
+        for name, paint in ways.items():
+            picture = paint(photo, painting)
+            score = judge.score(picture)
+            scores[name].append(score)
+            cells.append(f"{score.content:.2f}, {score.style:.2f}, {score.art:.2f}")
+            if keep is not None:
+                keep.mkdir(parents=True, exist_ok=True)
+                picture.save(keep / f"{photo_name}.{painting_name}.{name}.png", overwrite=True)
+        print(f"| {photo_name} | {painting_name} | " + " | ".join(cells) + " |", flush=True)
+    middles = {
+        name: (statistics.median(s.content for s in found), statistics.median(s.style for s in found),
+               statistics.median(s.art for s in found))
+        for name, found in scores.items()
+    }  # fmt: skip
+    print(
+        "| **median** | | " + " | ".join("{:.3f}, {:.3f}, {:.3f}".format(*middle) for middle in middles.values()) + " |"
+    )
+    return scores
+
+
+def default(keep: Path | None, recipe: Recipe) -> bool:
+    """The bars of the default settings; whether they hold."""
+    ways = {"photo": lambda photo, _: photo, "colours": recolour, "danqing": painter(None, recipe)}
+    scores = measure(ways, PAIRS[:12], keep)
+    ours, tint = scores["danqing"], scores["colours"]
+    checks = {
+        "median art <= 0.95": statistics.median(s.art for s in ours) <= 0.95,
+        "median content <= 0.36": statistics.median(s.content for s in ours) <= 0.36,
+        f"no content above {FAILED_CONTENT}": not any(s.failed for s in ours),
+        "art below the colour transfer's on every pair": all(o.art < t.art for o, t in zip(ours, tint, strict=True)),
+    }
+    return report(checks)
+
+
+def encoders(keep: Path | None, recipe: Recipe) -> bool:
+    """The bar of the bundled encoder; whether it holds."""
+    ways = {"compact": painter(None, recipe), "compressed": painter(compressed(), recipe)}
+    scores = measure(ways, PAIRS, keep)
+    ours, theirs = (statistics.median(s.art for s in scores[name]) for name in ("compact", "compressed"))
+    return report({f"compact's median art / the compressed VGG's = {ours / theirs:.3f} <= 1.05": ours <= 1.05 * theirs})
+
+
+def report(checks: dict[str, bool]) -> bool:
+    """One line a check; whether all hold."""
+    for name, holds in checks.items():
+        print(f"{'holds' if holds else 'FAILS'}: {name}")
+    return all(checks.values())
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("default", "encoders"))
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the paintings")
+    parser.add_argument("--recipe", type=Path, help="other knobs than the defaults")
+    args = parser.parse_args()
+    if not (SHARED / "weights").is_dir():
+        print(f"no development data at {SHARED}: set DANQING_SHARED", file=sys.stderr)
+        return 2
+    recipe = Recipe.from_toml(args.recipe.read_text(encoding="utf-8")) if args.recipe else Recipe()
+    return 0 if {"default": default, "encoders": encoders}[args.what](args.keep, recipe) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
