@@ -1,4 +1,4 @@
-"""An engine without torch that mixes colours, and a gallery of two styles, for the tests of whatever stands in front."""
+"""An engine without torch that mixes colours, and a gallery of two styles, for tests of what stands in front."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ CARD = Card(name="fake", kind="encoder", file="fake.safetensors", sha256="0" * 6
 class FakeStylizer:
     """Every step moves the photo nearer to the mean colour of the styles; deterministic."""
 
-    calls: list[SimpleNamespace] = []
+    calls: ClassVar[list[SimpleNamespace]] = []
 
     def __init__(self, *, encoder_weights: Path | None = None) -> None:
         self.encoder_weights = encoder_weights

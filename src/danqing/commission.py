@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from danqing import catalog, engines, inputs, machine
-from danqing.errors import DoesNotFit, ModelMissing, RunFailed, UsageError
+from danqing.errors import DoesNotFit, RunFailed, UsageError
 from danqing.files import sha256
 from danqing.image import color, mask
 from danqing.image.fit import fit, fitted_size, resize
@@ -106,7 +106,7 @@ def prepare(
         name: what to call a photo that has no path.
         keep_gps: keep the place where the photo was taken.
         start: what the painting starts from: a word of the knob of that name, or a picture.
-        encoder_weights: a file with the encoder's weights; the encoder is then `vgg19` unless told.
+        encoder_weights: a file with the encoder's weights.
         offline: fetch nothing.
         on_download: called while an encoder is fetched.
 
@@ -160,9 +160,7 @@ def _chosen(
     for one, other in (("size", "width"), ("width", "size")):
         if one in chosen and other not in chosen:
             chosen[other] = None
-    if encoder_weights is not None:
-        chosen.setdefault("encoder", "vgg19")
-    elif "encoder" in chosen:
+    if "encoder" in chosen and encoder_weights is None:
         chosen["encoder_weights"] = None
     if _is_word(start):
         chosen["start"] = start
@@ -175,11 +173,7 @@ def _chosen(
 
 def _fetch(encoder: str, *, offline: bool, on_download: OnDownload | None) -> None:
     """Make sure that an encoder which is not bundled is here."""
-    if encoder == Recipe.model_fields["encoder"].default:
-        return
-    try:
-        catalog.find(encoder)
-    except ModelMissing:
+    if encoder != Recipe.model_fields["encoder"].default:
         catalog.pull(encoder, on_progress=on_download, offline=offline)
 
 
@@ -187,9 +181,7 @@ def _is_word(start: PictureSource | None) -> bool:
     return isinstance(start, str) and start in choices(Recipe.model_fields["start"])
 
 
-def _found(
-    recipe: Recipe, given: Mapping[str, object], *, beside: Path, folders: Sequence[Path]
-) -> dict[Source, Path]:
+def _found(recipe: Recipe, given: Mapping[str, object], *, beside: Path, folders: Sequence[Path]) -> dict[Source, Path]:
     """The files of those inputs of a recipe that the caller has not given himself."""
     gallery = {entry.name for entry in catalog.styles()} if given["styles"] is None else set()
     sources: list[Source] = []

@@ -6,7 +6,6 @@ what is hashed is what is painted. This module knows no engine.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import re
@@ -105,12 +104,7 @@ def _from_picture(source: PictureSource, weight: float) -> tuple[Style, StyleSou
 
 
 def _from_gallery(name: str, weight: float) -> tuple[Style, StyleSource]:
-    entries = {entry.name: entry for entry in catalog.styles()}
-    if name not in entries:
-        near = difflib.get_close_matches(name, entries, n=3)
-        key = "api.unknown_style_near" if near else "api.unknown_style"
-        raise UsageError(text(key, name=shown(name), near=", ".join(near), known=", ".join(entries)))
-    picture = Picture.load(entries[name].path)
+    picture = Picture.load(catalog.style(name).path)
     reference = StyleSource(name=name, weight=_weight(weight, name))
     return Style(source=picture, name=name, weight=weight), reference
 

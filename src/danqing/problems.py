@@ -45,10 +45,7 @@ def told(error: ValidationError, model: type[BaseModel]) -> str:
 def bounds(field: FieldInfo) -> str:
     """The range of a knob with its unit, such as `16..65536 px`; the unit alone where there is no range."""
     limits = {
-        name: getattr(part, name)
-        for part in field.metadata
-        for name in _SIGNS
-        if getattr(part, name, None) is not None
+        name: getattr(part, name) for part in field.metadata for name in _SIGNS if getattr(part, name, None) is not None
     }
     low, high = limits.get("ge", limits.get("gt")), limits.get("le", limits.get("lt"))
     if low is None or high is None:
