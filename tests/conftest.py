@@ -38,7 +38,8 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
         monkeypatch.setenv(variable, str(home))
     for variable in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.delenv("COLUMNS", raising=False)
+    for variable in ("COLUMNS", "DANQING_HOME", "DANQING_OFFLINE"):
+        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.fixture(autouse=True)

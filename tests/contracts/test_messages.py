@@ -47,7 +47,7 @@ def test_every_sentence_stands_in_both_languages(key: str) -> None:
     assert set(entry) == set(LANGUAGES)
     assert all(isinstance(sentence, str) and sentence.strip() == sentence != "" for sentence in entry.values())
     assert fields(entry["en"]) == fields(entry["zh"])
-    assert not CHINESE.search(entry["en"])
+    assert not CHINESE.search(entry["en"].replace("丹青", ""))
     words = re.findall(r"[A-Za-z]{2,}", re.sub(r"\{.*?\}|`.*?`|--[\w-]+", "", entry["en"]))
     assert CHINESE.search(entry["zh"]) or len(words) < 2, "not translated"
     assert "\n" not in entry["en"] + entry["zh"], "one line"
