@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -36,3 +38,10 @@ def test_the_version_is_the_projects() -> None:
 
 def test_the_package_is_typed() -> None:
     assert (PACKAGE / "py.typed").exists()
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["no-such-verb"], 2)])
+def test_python_m_danqing_ends_with_the_exit_code(arguments: list[str], code: int) -> None:
+    done = subprocess.run([sys.executable, "-m", "danqing", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
