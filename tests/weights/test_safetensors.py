@@ -119,13 +119,13 @@ def test_bfloat16_becomes_float32() -> None:
 def test_bad_files_get_one_line(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "坏.safetensors"
     path.write_bytes(BAD[kind])
-    for source in (path, BAD[kind]):
+    for source, name in ((path, path.name), (BAD[kind], "the weights")):
         with pytest.raises(ModelDamaged) as caught:
             ours.read(source)
         line = str(caught.value)
+        assert line.startswith(name)
         assert "\n" not in line
         assert len(line) < 400
-    assert "坏.safetensors" in str(pytest.raises(ModelDamaged, ours.read, path).value)
 
 
 @pytest.mark.parametrize(
