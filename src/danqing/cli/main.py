@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from danqing.cli import console
-from danqing.cli.options import Group
+from danqing.cli.options import SETTINGS, Group
 from danqing.errors import DanqingError, UsageError
 from danqing.messages import text
 
@@ -61,7 +61,7 @@ class Root(Group):
         return super().resolve_command(ctx, args)
 
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, cls=Root)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, cls=Root, context_settings=SETTINGS)
 
 
 @app.callback(invoke_without_command=True)
@@ -116,7 +116,8 @@ def _run(arguments: list[str]) -> int:
         return leave.exit_code
     except typer.TyperException as error:
         line = " ".join(error.format_message().split())
-        console.tell(text("cli.usage", line=line.rstrip("."), verb=_verb(arguments)))
+        context = getattr(error, "ctx", None)
+        console.tell(text("cli.usage", line=line.rstrip("."), verb=context.command_path if context else "danqing"))
         return error.exit_code
     except DanqingError as error:
         if console.manner.debug:
@@ -134,12 +135,6 @@ def _run(arguments: list[str]) -> int:
         first = (str(error).strip().splitlines() or [""])[0]
         console.tell(text("cli.bug", kind=type(error).__name__, reason=first))
         return 1
-
-
-def _verb(arguments: Sequence[str]) -> str:
-    """How to call the help of the verb that was meant."""
-    named = [a for a in arguments[:1] if a in VERBS]
-    return " ".join(["danqing", *named])
 
 
 def _silence_stdout() -> None:

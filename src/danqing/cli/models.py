@@ -9,7 +9,7 @@ import typer
 from danqing import catalog
 from danqing.card import Card
 from danqing.cli import console, progress
-from danqing.cli.options import Json, Verb, group
+from danqing.cli.options import SETTINGS, Json, Verb, group
 from danqing.errors import ModelDamaged, ModelError, ModelMissing
 from danqing.files import shown
 from danqing.messages import text
@@ -97,7 +97,7 @@ def _told(value: object) -> str:
 
 
 app = group(models)
-app.command("list", cls=Verb)(models_list)
-app.command("pull", cls=Verb)(models_pull)
-app.command("show", cls=Verb)(models_show)
-app.command("verify", cls=Verb)(models_verify)
+app.command("list", cls=Verb, context_settings=SETTINGS)(models_list)
+app.command("pull", cls=Verb, context_settings=SETTINGS)(models_pull)
+app.command("show", cls=Verb, context_settings=SETTINGS)(models_show)
+app.command("verify", cls=Verb, context_settings=SETTINGS)(models_verify)

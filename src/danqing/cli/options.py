@@ -23,6 +23,9 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", show_default=False)]
 From = Annotated[list[Path] | None, typer.Option("--from", show_default=False, metavar="DIR")]
 
 
+SETTINGS = {"help_option_names": ["--help", "-h"]}
+
+
 class Verb(TyperCommand):
     """One command, its help in the user's language."""
 
@@ -68,7 +71,7 @@ class Group(TyperGroup):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Options and commands under their headings."""
         self.format_commands(ctx, formatter)
-        write_sections(self, lambda name: text("cli.section_options"), ctx, formatter)
+        write_sections(self, lambda _: text("cli.section_options"), ctx, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """The commands with a line each."""
@@ -122,12 +125,12 @@ def translated_help(option: Any) -> Any:
 def single(function: Any, *, cls: type[Verb] = Verb) -> typer.Typer:
     """An app that is one command."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(function.__name__, cls=cls)(function)
+    app.command(function.__name__, cls=cls, context_settings=SETTINGS)(function)
     return app
 
 
 def group(callback: Any) -> typer.Typer:
     """An app of several commands; the callback's name is its key."""
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, cls=Group)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, cls=Group, context_settings=SETTINGS)
     app.callback()(callback)
     return app

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic.fields import FieldInfo
 
 from danqing.cli import console, progress
 from danqing.cli.interrupt import Interrupt, listening
@@ -44,7 +45,7 @@ class PaintVerb(Verb):
             return super().said(name)
         field = KNOBS[name]
         allowed = "" if choices(field) else bounds(field)
-        default = "" if field.default in (None, False) else str(field.default)
+        default = default_of(field)
         extras = [allowed, text("cli.default", value=default) if default else ""]
         about = "; ".join(extra for extra in extras if extra)
         return f"{text(f'recipe.{name}')} [{about}]" if about else text(f"recipe.{name}")
@@ -58,6 +59,13 @@ class PaintVerb(Verb):
         if name in KNOBS or name == "style":
             return text("cli.section_knobs")
         return super().section(name)
+
+
+def default_of(field: FieldInfo) -> str:
+    """A knob's default as the help tells it; empty where there is none to tell."""
+    if field.default is None or field.default is False:
+        return ""
+    return f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
 
 
 def paint(
@@ -228,7 +236,7 @@ def _derived() -> list[inspect.Parameter]:
         declared = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
         shape = None if kind is bool or choices(field) else "TEXT" if kind is str else "N"
         option = typer.Option(declared, metavar=shape, show_default=False)
-        annotation: Any = Annotated[kind | None, option]  # type: ignore[valid-type]
+        annotation: Any = Annotated[kind | None, option]
         parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
     return parameters
 

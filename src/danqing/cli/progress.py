@@ -24,7 +24,7 @@ EVERY, EVERY_VERBOSE = 30.0, 3.0
 def shown() -> Iterator[Show]:
     """Something to call after every step."""
     if console.manner.quiet:
-        yield lambda step: None
+        yield lambda _: None
     elif sys.stderr.isatty():
         with _bar() as show:
             yield show
@@ -95,7 +95,7 @@ def _bar() -> Iterator[Show]:
 def downloading() -> Iterator[Callable[[int, int], None]]:
     """Something to call with the bytes so far and in all while a model is fetched."""
     if console.manner.quiet or not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lambda *_: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn

@@ -10,7 +10,7 @@ import typer
 from danqing import catalog, files, inputs
 from danqing.api import recipe_inside
 from danqing.cli import console
-from danqing.cli.options import From, Json, Overwrite, Verb, group
+from danqing.cli.options import SETTINGS, From, Json, Overwrite, Verb, group
 from danqing.errors import BadInput
 from danqing.files import shown
 from danqing.messages import text
@@ -84,5 +84,5 @@ def with_paths(recipe: Recipe, *, beside: Path, below: list[Path], home: Path) -
 
 
 app = group(recipe)
-app.command("show", cls=Verb)(recipe_show)
-app.command("save", cls=Verb)(recipe_save)
+app.command("show", cls=Verb, context_settings=SETTINGS)(recipe_show)
+app.command("save", cls=Verb, context_settings=SETTINGS)(recipe_save)

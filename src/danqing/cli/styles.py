@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from danqing import catalog
 from danqing.cli import console
-from danqing.cli.options import Json, Verb, group
+from danqing.cli.options import SETTINGS, Json, Verb, group
 from danqing.messages import language
 
 
@@ -24,4 +24,4 @@ def styles_list(json: Json = False) -> None:
 
 
 app = group(styles)
-app.command("list", cls=Verb)(styles_list)
+app.command("list", cls=Verb, context_settings=SETTINGS)(styles_list)

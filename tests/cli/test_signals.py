@@ -1,0 +1,166 @@
+"""Stopping from outside: Ctrl-C once and twice, SIGTERM, a reader that goes away. Each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.fake_engine import picture
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+
+PROGRAM = """
+import sys, pathlib, pytest
+from tests.fake_engine import install
+install(pytest.MonkeyPatch(), pathlib.Path(sys.argv.pop(1)))
+from danqing.cli.main import main
+sys.exit(main())
+"""
+
+
+def start(folder: Path, *arguments: str, seconds: str = "0.05", **settings: object) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "FAKE_SECONDS": seconds, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    command = [sys.executable, "-c", PROGRAM, str(folder), *arguments]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | settings
+    return subprocess.Popen(command, env=environment, **streams)  # type: ignore[call-overload, no-any-return]
+
+
+def begun(process: subprocess.Popen[bytes], mark: Path) -> None:
+    """Wait until the first intermediate picture is there."""
+    deadline = time.monotonic() + 30
+    while not mark.exists():
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    return picture(tmp_path / "桂林.png")
+
+
+def painting(photo: Path, seconds: str = "0.05") -> subprocess.Popen[bytes]:
+    arguments = ["paint", str(photo), "-s", "great-wave", "--steps", "2000", "--save-every", "2"]
+    process = start(photo.parent, *arguments, seconds=seconds)
+    begun(process, photo.with_name("桂林.great-wave.00002.png"))
+    return process
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_one_signal_ends_after_the_step_and_keeps_what_is_there(photo: Path, name: str, code: int) -> None:
+    process = painting(photo)
+    process.send_signal(getattr(signal, name))
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == code, err.decode()
+    path = photo.with_name("桂林.great-wave.png")
+    assert out.decode() == f"{path}\n" and Image.open(path).size == (48, 32)
+    assert b"Traceback" not in err and b"stopped" in err
+    assert not [p for p in photo.parent.iterdir() if p.suffix == ".tmp"]
+
+
+def test_a_second_ctrl_c_ends_at_once_even_within_a_long_step(photo: Path) -> None:
+    process = painting(photo, seconds="0.3")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    before = time.monotonic()
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 130 and time.monotonic() - before < 1
+    assert b"Traceback" not in err
+    assert not photo.with_name("桂林.great-wave.png").exists()
+    assert not [p for p in photo.parent.iterdir() if p.suffix == ".tmp"]
+
+
+BUSY = """
+import hashlib
+from danqing.cli.interrupt import listening
+with listening() as interrupt:
+    interrupt.begun = True
+    print("ready", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"x", b"y", 1_000_000_000)  # like a long step: Python's own handlers do not run
+"""
+
+
+def test_a_second_ctrl_c_ends_at_once_even_when_python_does_not_run() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, env=environment)
+    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    before = time.monotonic()
+    process.wait(timeout=10)
+    assert process.returncode == 130 and time.monotonic() - before < 1.5
+    process.stdout.close()
+
+
+def test_before_the_first_step_one_ctrl_c_ends(photo: Path) -> None:
+    process = start(photo.parent, "paint", str(photo), "-s", "great-wave", seconds="3")
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 130 and b"Traceback" not in err
+    assert not photo.with_name("桂林.great-wave.png").exists()
+
+
+@pytest.mark.parametrize("arguments", [["styles", "list", "--json"], ["doctor"], ["paint", "--help"]])
+def test_a_reader_that_goes_away_is_no_drama(tmp_path: Path, arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = start(tmp_path, *arguments, stdout=writing)
+    os.close(writing)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1 and err == b""
+
+
+def test_a_picture_into_a_pipe_that_is_cut_short(photo: Path) -> None:
+    big = photo.with_name("big.png")  # noise, so that it is more than a pipe holds
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (600, 600, 3), dtype=np.uint8)).save(big)
+    process = start(
+        photo.parent, "paint", str(big), "-s", "great-wave", "--strength", "0.2", "--steps", "1", "-o", "-", "-q"
+    )
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.read(10).startswith(b"\x89PNG")
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait(timeout=10) == 1
+    process.stderr.close()
+
+
+def test_closed_streams_are_no_drama(photo: Path) -> None:
+    command = f'exec "$0" -m danqing paint - -s great-wave -o - <&- 2>"{photo.parent}/err"'
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(["sh", "-c", command, sys.executable], env=environment, stdout=subprocess.PIPE, check=False)
+    assert done.returncode == 2 and (photo.parent / "err").read_text().count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_one_line(photo: Path) -> None:
+    arguments = ["paint", str(photo), "-s", "great-wave", "--steps", "1", "-o", "/dev/full", "--format", "png", "-q"]
+    process = start(photo.parent, *arguments, seconds="0")
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1 and err.count(b"\n") == 1 and b"/dev/full" in err
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    heavy = ("torch", "onnxruntime", "numpy", "pydantic", "rich")
+    program = (
+        "import sys, time; began = time.perf_counter()\n"
+        "from danqing.cli.main import main\n"
+        "main(['--help'])\n"
+        f"print(time.perf_counter() - began, *[m for m in {heavy!r} if m in sys.modules], file=sys.stderr)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    runs = [
+        subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+        for _ in range(3)
+    ]
+    assert all(run.stderr.split()[1:] == [] for run in runs)
+    assert min(float(run.stderr.split()[0]) for run in runs) < 0.4
