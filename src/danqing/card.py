@@ -24,7 +24,7 @@ FileName = Annotated[str, Field(pattern=r"^[^/\\:\x00-\x1f]*[^/\\:\x00-\x1f.]$",
 """A name without folders, and neither `.` nor `..`."""
 
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")]
-Address = Annotated[str, Field(pattern=r"^https://[\w.-]+(:\d+)?/\S+$", max_length=2000)]
+Address = Annotated[str, Field(pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]+)?/[!-~]+$", max_length=2000)]
 
 
 class Card(BaseModel):
