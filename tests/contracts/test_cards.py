@@ -48,7 +48,7 @@ def test_every_bundled_file_belongs_to_a_card() -> None:
 @pytest.mark.parametrize("study", STUDIES, ids=lambda s: s.name)
 def test_every_study_is_small_credited_and_a_picture(study: catalog.StyleEntry) -> None:
     assert study.title and study.title_zh and study.artist and study.date and study.source
-    assert study.url.startswith("https://")
+    assert study.url.startswith("https://") or not study.url
     assert study.path.stat().st_size <= MAX_STUDY
     with Image.open(study.path) as picture:
         picture.load()
