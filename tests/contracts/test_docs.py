@@ -87,6 +87,12 @@ def test_every_page_is_in_the_index() -> None:
     assert [page for page in pages if page != "README.md" and f"]({page})" not in index] == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permission")
+@pytest.mark.parametrize("script", ["scripts/demo", "scripts/test", "scripts/check", "scripts/docs", ".ci/run"])
+def test_every_script_can_be_typed(script: str) -> None:
+    assert os.access(ROOT / script, os.X_OK)
+
+
 def prose(page: Path) -> str:
     """A page without its code."""
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
