@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch", reason="encoders need torch")
 import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
+from danqing import catalog  # noqa: E402
 from danqing.atelier import adopt  # noqa: E402
 from danqing.card import Card  # noqa: E402
 from danqing.errors import ModelDamaged  # noqa: E402
@@ -146,9 +147,33 @@ def test_what_is_no_encoder_is_refused(arrays: Arrays) -> None:
         adopt.encoder(card(), arrays)
 
 
-def test_weights_may_be_true_vggs(shared: Any) -> None:
-    from danqing import catalog
+BUNDLED = [card.name for card in catalog.cards() if not card.urls and card.kind == "encoder"]
 
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_every_bundled_encoder_is_what_its_card_promises(name: str) -> None:
+    found, path = catalog.find(name)
+    encoder = adopt.encoder(found, catalog.read(found, path))
+    features = encoder(torch.rand(1, 3, found.min_size, found.min_size * 2), found.layers)
+    assert set(features) == set(found.layers)
+    assert all(torch.isfinite(f).all() and f.std() > 0 for f in features.values())
+
+
+@pytest.mark.parametrize("name", [n for n in BUNDLED if catalog.card(n).onnx])
+def test_every_graph_gives_the_features_of_its_weights(name: str) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    found, path = catalog.find(name)
+    encoder = adopt.encoder(found, catalog.read(found, path))
+    session = runtime.InferenceSession(catalog.find(name, form="onnx")[1].read_bytes())
+    layers = [output.name for output in session.get_outputs()]
+    x = torch.rand(1, 3, 72, 96, generator=torch.Generator().manual_seed(0))
+    features = encoder(x, layers)
+    for layer, graphs in zip(layers, session.run(None, {session.get_inputs()[0].name: x.numpy()}), strict=True):
+        error = (features[layer] - torch.from_numpy(graphs)).norm() / features[layer].norm()
+        assert error < 1e-3, layer
+
+
+def test_weights_may_be_true_vggs(shared: Any) -> None:
     made, arrays = catalog.from_file(shared / "weights" / "vgg19-caffe-conv1_1-conv3_4.safetensors")
     encoder = adopt.encoder(made, arrays)
     seen = encoder(torch.rand(1, 3, 64, 64), ["relu3_4"])["relu3_4"]
