@@ -17,6 +17,9 @@ from danqing.inputs import StyleLike, opaque
 from danqing.picture import Picture
 from danqing.picture.load import PictureSource
 
+_SMALLEST = 32
+"""px; a shorter side is continued by its edge, so that the deepest layer has something to see."""
+
 
 class Judge:
     """Judges paintings of one photo in one style, with the features of the compact encoder (see `danqing.quality`).
@@ -58,7 +61,9 @@ class Judge:
 
     def _features(self, pixels: quality.Pixels, size: int, *, like: tuple[int, ...] | None = None) -> quality.Features:
         width, height = like or pixels.shape[1::-1]
-        return self.encoder(np.clip(resize(pixels, quality.judged_size((width, height), size)), 0, 1))
+        judged = np.clip(resize(pixels, quality.judged_size((width, height), size)), 0, 1)
+        short = [(0, max(0, _SMALLEST - side)) for side in judged.shape[:2]]
+        return self.encoder(np.pad(judged, [*short, (0, 0)], mode="edge"))
 
 
 def compact_encoder() -> Encoder:

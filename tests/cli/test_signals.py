@@ -121,7 +121,9 @@ def test_a_reader_that_goes_away_is_no_drama(tmp_path: Path, arguments: list[str
     assert process.returncode == 1 and err == b""
 
 
-def test_a_picture_into_a_pipe_that_is_cut_short(photo: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_picture_into_a_pipe_that_is_cut_short(photo: Path, unbuffered: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     big = photo.with_name("big.png")  # noise, so that it is more than a pipe holds
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (600, 600, 3), dtype=np.uint8)).save(big)
     process = start(

@@ -5,6 +5,7 @@ A `Target` is checked before the work begins, so that nobody waits for a paintin
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from dataclasses import dataclass
@@ -75,7 +76,11 @@ class Target:
         if self.path is not None:
             pastiche.save(self.path, format=self.format, overwrite=self.overwrite, with_recipe=with_recipe)
             return
-        pastiche.save(sys.stdout.buffer, format=self.format or "png", with_recipe=with_recipe)
+        held = io.BytesIO()
+        pastiche.save(held, format=self.format or "png", with_recipe=with_recipe)
+        rest = held.getbuffer()
+        while rest:  # a stdout without a buffer (python -u) may take less than it is given
+            rest = rest[sys.stdout.buffer.write(rest) :]
         sys.stdout.buffer.flush()
 
     def write_step(self, step: Step) -> Path:
