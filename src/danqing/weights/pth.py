@@ -12,6 +12,7 @@ Not known here: what the arrays are for. Source of the formats: `torch/serializa
 from __future__ import annotations
 
 import math
+import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -41,7 +42,10 @@ MAGIC = 0x1950A86A20F9469CFC6C
 MAX_SPREAD = 1 << 20
 """So many elements a tensor may have that repeats those of a smaller storage."""
 
-Fetch = Callable[[Storage], bytes]
+_ZIP_ERRORS = (  # what `zipfile` raises over a damaged archive, found by altering good ones
+    zipfile.BadZipFile, struct.error, OSError, EOFError, ValueError, LookupError, OverflowError, RuntimeError
+)  # fmt: skip
+
 Keep = Callable[[str], bool]
 
 
@@ -139,7 +143,7 @@ class _Zip(_Container):
                 self.open()
                 value, _ = self.run(self.entry("data.pkl", MAX_PICKLE))
                 return self.chosen(value, keep)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, LookupError) as error:
+        except _ZIP_ERRORS as error:
             raise ModelDamaged(text("weights.zip", name=self.file.name)) from error
 
     def open(self) -> None:
