@@ -33,6 +33,9 @@ from danqing.stylizer import Estimate, OnStep, Pastiche, Prior, Stylizer
 
 Styles = StyleLike | Sequence[StyleLike]
 
+UNASKED = 1024
+"""Long side in px that is painted when no size is asked for: time and memory grow with the pixels."""
+
 OnDownload = Callable[[int, int], None]
 """Called with the bytes so far and the bytes in all while an encoder is fetched."""
 
@@ -238,16 +241,20 @@ def _at_size(picture: Picture, size: tuple[int, int]) -> Picture:
 
 
 def _fitted(photo: Picture, recipe: Recipe, stylizer: Stylizer) -> tuple[Picture, Recipe, list[str]]:
-    """The photo at the size of the painting: what is asked for, else its own, else the largest that fits."""
-    wanted = fitted_size(photo.size, size=recipe.size, width=recipe.width, enlarge=recipe.enlarge)
+    """The photo at the size of the painting: what is asked for, else its own up to `UNASKED`, else what fits."""
     available, notes = machine.memory_available(), []
+    asked = recipe.size is not None or recipe.width is not None
+    if not asked and max(photo.size) > UNASKED:
+        recipe = recipe.turned({"size": UNASKED})
+        notes.append(text("api.note_unasked", size=UNASKED, own=max(photo.size)))
+    wanted = fitted_size(photo.size, size=recipe.size, width=recipe.width, enlarge=recipe.enlarge)
     if stylizer.estimate(wanted, recipe).memory > available:
         largest = _largest(wanted, recipe, stylizer, available)
         needs = f"{stylizer.estimate(wanted, recipe).memory / 1e9:.1f}"
         fields = {"width": wanted[0], "height": wanted[1], "needs": needs, "has": f"{available / 1e9:.1f}"}
         if largest is None:
             raise DoesNotFit(text("api.nothing_fits", **fields))
-        if recipe.size is not None or recipe.width is not None:
+        if asked:
             raise DoesNotFit(text("api.too_large", size=largest, **fields))
         recipe = recipe.turned({"size": largest})
         notes.append(text("api.note_smaller", size=largest, **fields))

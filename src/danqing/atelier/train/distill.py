@@ -5,7 +5,7 @@ from its teacher. Every taught layer of the student has a linear 1x1 head into i
 et al. 2020, "Collaborative Distillation"); the heads only exist while training. Departures from that paper:
 - the teachers are asked once, for a fixed set of crops, because they cost more than the student;
 - the covariances that style losses are made of are taught too;
-- convolutions are trained by Muon (Jordan et al. 2024);
+- every layer is taught, not five, and most crops carry noise;
 - at the end each channel is scaled to the weight that it has in the teacher's space, which a ReLU network allows
   without changing what it computes, so that distances between our covariances resemble the teacher's.
 
@@ -31,7 +31,6 @@ from torch import Tensor, nn
 from danqing.atelier.encoders import VGG, compact
 from danqing.atelier.export.onnx import encoder_to_onnx
 from danqing.atelier.train.lessons import Lessons, Pictures, Plan, still_crops
-from danqing.atelier.train.muon import Muon
 from danqing.atelier.train.teachers import TAUGHT, Teachers, thin
 from danqing.card import Card
 from danqing.files import sha256
@@ -106,13 +105,9 @@ class Run:
                 nn.init.zeros_(require(module.bias))
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = {name: value.detach().clone() for name, value in self.model.named_parameters()}
-        inner = [v for n, v in self.model.student.named_parameters() if v.dim() == 4 and not n.startswith("conv1_1")]
-        outer = [v for v in self.model.parameters() if not any(v is other for other in inner)]
-        self.optimizers = (
-            Muon(inner, lr=plan.muon_rate),
-            torch.optim.Adam(outer, lr=plan.adam_rate, betas=(0.9, 0.99)),
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.99), weight_decay=plan.weight_decay
         )
-        self.rates = (plan.muon_rate, plan.adam_rate)
 
     def schedule(self) -> float:
         """The share of the full learning rate: warmed up over 100 steps, then a cosine to zero."""
@@ -130,9 +125,8 @@ class Run:
         self.model.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
-            optimizer.param_groups[0]["lr"] = rate * self.schedule()
-            optimizer.step()
+        self.optimizer.param_groups[0]["lr"] = self.plan.learning_rate * self.schedule()
+        self.optimizer.step()
         decay = min(self.plan.ema, (self.step + 1) / (self.step + 10))
         with torch.no_grad():
             for name, value in self.model.named_parameters():
@@ -140,16 +134,12 @@ class Run:
         self.step += 1
         return {layer: error.detach() for layer, error in of_features.items()}
 
-    def state_of(self, parameter: nn.Parameter) -> dict[str, Tensor]:
-        """What the optimiser responsible for a parameter remembers of it."""
-        return next((o.state[parameter] for o in self.optimizers if parameter in o.state), {})
-
     def save(self) -> None:
         """Write the checkpoint: safetensors under a temporary name, then renamed."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         for name, value in self.model.named_parameters():
-            tensors |= {f"optimizer.{part}.{name}": kept for part, kept in self.state_of(value).items()}
+            tensors |= {f"adam.{part}.{name}": kept for part, kept in self.optimizer.state[value].items()}
         tensors = {name: value.detach().contiguous() for name, value in tensors.items()}
         temporary = self.folder / "checkpoint.tmp"
         save_file(tensors, temporary, metadata={"step": str(self.step)})
@@ -162,15 +152,14 @@ class Run:
             return
         tensors = load_file(path)
         self.model.load_state_dict({n.removeprefix("model."): v for n, v in tensors.items() if n.startswith("model.")})
-        inner = {id(value) for value in self.optimizers[0].param_groups[0]["params"]}
         for name, value in self.model.named_parameters():
             self.average[name].copy_(tensors[f"average.{name}"])
-            state = {
-                part: tensors[key].clone() if part == "step" else torch.empty_like(value).copy_(tensors[key])
-                for part in ("momentum", "step", "exp_avg", "exp_avg_sq")
-                if (key := f"optimizer.{part}.{name}") in tensors
+            # Moments are copied into the parameter's own memory layout, in which they were computed.
+            self.optimizer.state[value] = {
+                "step": tensors[f"adam.step.{name}"].clone(),
+                "exp_avg": torch.empty_like(value).copy_(tensors[f"adam.exp_avg.{name}"]),
+                "exp_avg_sq": torch.empty_like(value).copy_(tensors[f"adam.exp_avg_sq.{name}"]),
             }
-            self.optimizers[0 if id(value) in inner else 1].state[value] = state
         with safe_open(path, "pt") as file:
             self.step = int(file.metadata()["step"])
 

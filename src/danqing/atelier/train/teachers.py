@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from danqing.atelier.encoders import CAFFE_BIAS, CAFFE_MATRIX, VGG, VGG_WIDTHS
 
-TAUGHT = ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1", "relu4_2", "relu5_1")
+BY_TRUE = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3")
+BY_SMALL = ("relu3_4", "relu4_1", "relu4_2", "relu4_3", "relu4_4", "relu5_1")
+TAUGHT = BY_TRUE + BY_SMALL
 VGG19_PLACES = {
     0: "conv1_1",
     2: "conv1_2",
@@ -65,15 +67,11 @@ class Teachers(nn.Module):
     @property
     def widths(self) -> dict[str, int]:
         """{taught layer: channels of the teacher responsible for it}."""
-        return {
-            layer: (self.true if layer < "relu4" else self.small).convolution(layer).out_channels for layer in TAUGHT
-        }
+        return {layer: (self.true if layer in BY_TRUE else self.small).convolution(layer).out_channels for layer in TAUGHT}
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Features of every taught layer, (N, 3, H, W) in 0..1 -> {layer: (N, C, h, w)}."""
-        low = [layer for layer in TAUGHT if layer < "relu4"]
-        high = [layer for layer in TAUGHT if layer >= "relu4"]
-        features = {**self.true(x, low), **self.small(x, high)}
+        features = {**self.true(x, BY_TRUE), **self.small(x, BY_SMALL)}
         return {layer: value * self.scales[layer] for layer, value in features.items()}
 
 
