@@ -116,7 +116,7 @@ class Recipe(BaseModel):
     content_loss: Literal["normalized", "features"] = Field(default="normalized", json_schema_extra=_OPTIMIZE)
     style_loss: Literal["covariance", "gram"] = Field(default="covariance", json_schema_extra=_OPTIMIZE)
     content_weight: float = Field(default=1.0, ge=0, le=1e6, json_schema_extra=_OPTIMIZE)
-    style_weight: float = Field(default=1.5, ge=0, le=1e6, json_schema_extra=_OPTIMIZE)
+    style_weight: float = Field(default=3.0, ge=0, le=1e6, json_schema_extra=_OPTIMIZE)
     tv_weight: float = Field(default=0.0, ge=0, le=1e6, json_schema_extra=_OPTIMIZE)
     optimizer: Literal["lbfgs", "adam"] = Field(default="lbfgs", json_schema_extra=_OPTIMIZE)
     learning_rate: float | None = Field(default=None, gt=0, le=1e3, json_schema_extra=_OPTIMIZE)

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: the optimisation engine cannot be tested")
 
-from danqing.atelier import encoders, gatys  # noqa: E402
+from danqing.atelier import encoders, gatys, objective  # noqa: E402
 from danqing.card import Card  # noqa: E402
 from danqing.errors import RunFailed, UsageError  # noqa: E402
 from danqing.picture import Picture  # noqa: E402
@@ -63,11 +63,11 @@ def test_at_weight_1_all_terms_pull_alike(name: str, long_side: int) -> None:
     photo, painting = pattern(long_side * 3 // 4, long_side, seed=1), pattern(long_side, long_side, seed=2)
     content, style = (torch.from_numpy(p.pixels.transpose(2, 0, 1).copy())[None] for p in (photo, painting))
     asked = recipe(style_weight=1, content_weight=1, tv_weight=1)
-    objective = gatys.Objective(ENCODERS[name](), asked, content=content, styles=[(1.0, style)])
-    before = objective.pulls(content.lerp(torch.rand(content.shape), gatys.PROBE_NOISE))
-    objective.calibrate(content, torch.Generator().manual_seed(0))
+    terms = objective.Objective(ENCODERS[name](), asked, content=content, styles=[(1.0, style)])
+    before = terms.pulls(content.lerp(torch.rand(content.shape), objective.PROBE_NOISE))
+    terms.calibrate(content, torch.Generator().manual_seed(0))
     noise = torch.rand(content.shape, generator=torch.Generator().manual_seed(99))
-    pulls = objective.pulls(content.lerp(noise, gatys.PROBE_NOISE))
+    pulls = terms.pulls(content.lerp(noise, objective.PROBE_NOISE))
     assert set(pulls) == {"content", "style", "tv"}
     assert max(pulls.values()) / min(pulls.values()) < 3
     assert max(before.values()) / min(before.values()) > 3, "the terms were alike before: this test shows nothing"

@@ -67,7 +67,9 @@ class Teachers(nn.Module):
     @property
     def widths(self) -> dict[str, int]:
         """{taught layer: channels of the teacher responsible for it}."""
-        return {layer: (self.true if layer in BY_TRUE else self.small).convolution(layer).out_channels for layer in TAUGHT}
+        return {
+            layer: (self.true if layer in BY_TRUE else self.small).convolution(layer).out_channels for layer in TAUGHT
+        }
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Features of every taught layer, (N, 3, H, W) in 0..1 -> {layer: (N, C, h, w)}."""
