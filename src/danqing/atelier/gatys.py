@@ -43,7 +43,7 @@ from danqing.stylizer import Estimate, OnStep, Pastiche, Prior, Step
 COARSEST = 128
 """Long side of the coarsest level, px: at this size the encoder's deepest layer sees most of the picture."""
 
-BASE_BYTES, BYTES_PER_PIXEL, SECONDS_PER_PIXEL = 600 << 20, 3000, 1.2e-6
+BASE_BYTES, BYTES_PER_PIXEL, SECONDS_PER_PIXEL = 450 << 20, 2800, 4e-6
 """Peak memory of the process and time per step on one core in float32, measured with `compact`."""
 
 SMALLEST = 32
