@@ -131,7 +131,7 @@ def test_what_ships_computes_the_same_up_to_scale(pictures: lessons.Pictures, tm
         ratios = (after[layer] / before[layer].clamp(min=1e-9))[:, alive]
         for channel, own in zip(ratios.unbind(1), before[layer][:, alive].unbind(1), strict=True):
             seen = channel[own > 1e-3]
-            assert seen.std() < 1e-2 * seen.mean()
+            assert seen.max() - seen.min() < 2e-2 * seen.mean()
 
 
 def test_what_is_published_has_papers_that_fit(pictures: lessons.Pictures, tmp_path: Path) -> None:
