@@ -121,6 +121,7 @@ class Recipe(BaseModel):
     optimizer: Literal["lbfgs", "adam"] = Field(default="lbfgs", json_schema_extra=_OPTIMIZE)
     learning_rate: float | None = Field(default=None, gt=0, le=1e3, json_schema_extra=_OPTIMIZE)
     steps: int = Field(default=130, ge=1, le=100_000, json_schema_extra=_OPTIMIZE)
+    tolerance: float = Field(default=0.0, ge=0, le=1, json_schema_extra=_OPTIMIZE)
     levels: int | None = Field(default=None, ge=1, le=10, json_schema_extra=_OPTIMIZE)
     start: Literal["recolored", "content", "noise", "mixture", "style", "picture"] = Field(
         default="recolored", json_schema_extra=_OPTIMIZE

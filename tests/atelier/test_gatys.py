@@ -137,6 +137,16 @@ def test_steps_tell_how_far_it_is(engine: gatys.GatysStylizer) -> None:
     assert seen[-1].remaining == 0 < seen[0].remaining
 
 
+def test_a_level_that_gets_nowhere_is_left_early(engine: gatys.GatysStylizer) -> None:
+    def steps(tolerance: float) -> int:
+        asked = recipe(steps=60, levels=1, start="content", tolerance=tolerance)
+        done = engine(PHOTO, (as_style(PAINTING),), asked)
+        assert done.complete
+        return len(done.losses)
+
+    assert 20 <= steps(0.2) < steps(0) == 60
+
+
 def test_nan_is_found_at_once_and_the_last_good_picture_kept(small_encoder: encoders.VGG, card: Card) -> None:
     calls = 0
 

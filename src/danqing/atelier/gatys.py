@@ -46,6 +46,9 @@ COARSEST = 128
 BASE_BYTES, BYTES_PER_PIXEL, SECONDS_PER_PIXEL = 450 << 20, 2800, 4e-6
 """Peak memory of the process and time per step on one core in float32, measured with `compact`."""
 
+WINDOW = 10
+"""Steps over which it is judged whether a level still gets anywhere."""
+
 SMALLEST = 32
 """Shortest side that the encoders take, px; smaller pictures are extended by their edge and cut again."""
 
@@ -324,7 +327,17 @@ class Painting:
             rate = (time.monotonic() - began) / (done - first) / (level.size[0] * level.size[1])
             if self.on_step is not None and self.on_step(self.step(level, last, terms, rate=rate)) is False:
                 raise Stopped(last)
+            if self.settled(first):
+                break
         return last
+
+    def settled(self, first: int) -> bool:
+        """Whether the last ten steps of the level that began at step `first` brought less than the tolerance."""
+        totals = [sum(terms.values()) for terms in self.losses[first:][-2 * WINDOW :]]
+        if not self.recipe.tolerance or len(totals) < 2 * WINDOW:
+            return False
+        before, now = sum(totals[:WINDOW]), sum(totals[WINDOW:])
+        return before - now < self.recipe.tolerance * before
 
     def step(self, level: Level, x: Tensor, terms: dict[str, float], *, rate: float) -> Step:
         """What is told after a step; `rate` is seconds per pixel and step."""
