@@ -44,7 +44,8 @@ COARSEST = 128
 """Long side of the coarsest level, px: at this size the encoder's deepest layer sees most of the picture."""
 
 BASE_BYTES, BYTES_PER_PIXEL, SECONDS_PER_PIXEL = 450 << 20, 2800, 4e-6
-"""Peak memory of the process and time per step on one core in float32, measured with `compact`."""
+"""Peak memory of the process, and time per pixel and step on one core, in float32: twice what was measured in bfloat16
+with `compact` at 512, 1024 and 1536 px (docs/benchmarks.md)."""
 
 WINDOW = 10
 """Steps over which it is judged whether a level still gets anywhere."""
@@ -214,7 +215,7 @@ class GatysStylizer:
         return painting.run(prior)
 
     def estimate(self, size: tuple[int, int], recipe: Recipe) -> Estimate:
-        """Memory and time for a content of (width, height) px; measured with `compact`, see benchmarks/optimize.py."""
+        """Memory and time for a content of (width, height) px, with an encoder of the size of `compact`."""
         half = self.precision(recipe) == torch.bfloat16
         worked = sum(level.steps * level.size[0] * level.size[1] for level in pyramid(size, recipe))
         memory = BASE_BYTES + size[0] * size[1] * (BYTES_PER_PIXEL // 2 if half else BYTES_PER_PIXEL)

@@ -1,4 +1,4 @@
-"""Losses of style transfer: pure functions of features, and three small adapters that compose them into an objective.
+"""Losses of style transfer: pure functions of features.
 
 A loss here takes feature maps (N = 1, C, h, w) or a picture (1, 3, H, W) and gives a scalar; statistics are always
 computed in float32, whatever the features' precision. Targets are computed once by whoever builds the objective. This
@@ -7,14 +7,8 @@ module knows no encoder and no optimiser.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
-
-Features = Mapping[str, Tensor]
-Loss = Callable[[Features], Tensor]
 
 # ── statistics ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -73,16 +67,11 @@ def normalized_content(features: Tensor, target: Tensor) -> Tensor:
     return 0.5 * (instance_normalized(features) - target).square().mean()
 
 
-def relative(ours: Tensor, target: Tensor) -> Tensor:
-    """Squared distance of two statistics over the target's squared norm: 0 = equal, scale-free, so that one weight
-    fits a pale style and a loud one.
-    """
-    return (ours - target).square().sum() / (target.square().sum() + 1e-8)
-
-
 def ratio(ours: Tensor, target: Tensor) -> Tensor:
-    """‖A − B‖ / (‖A‖ + ‖B‖), between 0 and 1: relative like `relative`, but its pull does not fade near the target,
-    so that every layer is matched to the end, not only the one that is furthest away.
+    """‖A − B‖ / (‖A‖ + ‖B‖), between 0 and 1.
+
+    Free of scale, so that one weight fits a pale style and a loud one; and not squared, so that its pull does not fade
+    near the target and every layer is matched to the end, not only the one that is furthest away.
     """
 
     def norm(matrix: Tensor) -> Tensor:
@@ -96,30 +85,3 @@ def total_variation(picture: Tensor) -> Tensor:
     down = (picture[:, :, 1:] - picture[:, :, :-1]).square().mean()
     right = (picture[:, :, :, 1:] - picture[:, :, :, :-1]).square().mean()
     return down + right
-
-
-# ── adapters ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class LayerApply:
-    """A loss of one tensor applied to the features of one layer."""
-
-    loss: Callable[[Tensor], Tensor]
-    layer: str
-
-    def __call__(self, features: Features) -> Tensor:
-        """The loss of this layer."""
-        return self.loss(features[self.layer])
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A loss times a weight."""
-
-    loss: Loss
-    weight: float
-
-    def __call__(self, features: Features) -> Tensor:
-        """The loss times the weight."""
-        return self.loss(features) * self.weight

@@ -90,7 +90,6 @@ def test_thinning_keeps_places_together() -> None:
 
 
 def test_a_killed_run_ends_like_an_uninterrupted_one(pictures: lessons.Pictures, tmp_path: Path) -> None:
-    torch.set_num_threads(1)
     teachers = FakeTeachers()
     taught = lessons.Lessons.prepare(pictures, teachers, PLAN)
 

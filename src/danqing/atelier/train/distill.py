@@ -25,7 +25,7 @@ from pathlib import Path
 import tomli_w
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 
 from danqing.atelier.encoders import VGG, compact
@@ -33,12 +33,12 @@ from danqing.atelier.export.onnx import encoder_to_onnx
 from danqing.atelier.train.lessons import Lessons, Pictures, Plan, still_crops
 from danqing.atelier.train.teachers import TAUGHT, Teachers, thin
 from danqing.card import Card
-from danqing.files import sha256
+from danqing.files import atomic_write, sha256
+from danqing.quality import CONTENT_LAYERS, STYLE_LAYERS
 
 log = logging.getLogger(__name__)
 
-STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-ONNX_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1", "relu5_1")
+ONNX_LAYERS = sorted({*CONTENT_LAYERS, *STYLE_LAYERS})  # what `danqing score` looks at
 
 
 # ── objective ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -135,15 +135,14 @@ class Run:
         return {layer: error.detach() for layer, error in of_features.items()}
 
     def save(self) -> None:
-        """Write the checkpoint: safetensors under a temporary name, then renamed."""
+        """Write the checkpoint, durably: the one before stays until this one is whole."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         for name, value in self.model.named_parameters():
             tensors |= {f"adam.{part}.{name}": kept for part, kept in self.optimizer.state[value].items()}
         tensors = {name: value.detach().contiguous() for name, value in tensors.items()}
-        temporary = self.folder / "checkpoint.tmp"
-        save_file(tensors, temporary, metadata={"step": str(self.step)})
-        temporary.replace(self.folder / "checkpoint.safetensors")
+        with atomic_write(self.folder / "checkpoint.safetensors", overwrite=True) as file:
+            file.write(save(tensors, metadata={"step": str(self.step)}))
 
     def load(self) -> None:
         """Go on from the folder's checkpoint, if there is one."""
