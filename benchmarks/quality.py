@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 import danqing
 from danqing.api import Judge
 from danqing.atelier.gatys import GatysStylizer
-from danqing.atelier.train.teachers import Teachers
+from danqing.atelier.train.teachers import TAUGHT, Teachers, lesson_of
 from danqing.card import Card
 from danqing.image import color
 from danqing.image.fit import fit
@@ -71,7 +71,7 @@ def teachers_eye() -> Callable[[NDArray[np.float32]], Features]:
     def see(pixels: NDArray[np.float32]) -> Features:
         with torch.no_grad():
             features = teachers(torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None])
-        return {layer: value[0].numpy() for layer, value in features.items()}
+        return {layer: features[lesson_of(layer)][0].numpy() for layer in TAUGHT}
 
     return see
 

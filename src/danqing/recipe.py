@@ -100,8 +100,11 @@ class Recipe(BaseModel):
     size: int | None = Field(default=None, ge=16, le=65536, json_schema_extra={"unit": "px"})
     width: int | None = Field(default=None, ge=16, le=65536, json_schema_extra={"unit": "px"})
     enlarge: bool = False
+    square: bool = False
+    protect: Source | None = None
     strength: float = Field(default=1.0, ge=0, le=1)
     style_scale: float = Field(default=1.0, ge=0.1, le=10)
+    brush: float = Field(default=0.5, ge=0, le=1)
     keep_color: Literal["luminance", "moments", "coral", "histogram"] | None = None
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     quality: int = Field(default=80, ge=1, le=100)
@@ -109,26 +112,37 @@ class Recipe(BaseModel):
 
     encoder: str = Field(default="compact", pattern=r"^[\w.-]+$", json_schema_extra=_OPTIMIZE)
     encoder_weights: Source | None = Field(default=None, json_schema_extra=_OPTIMIZE)
+    pooling: Literal["max", "average"] = Field(default="max", json_schema_extra=_OPTIMIZE)
     content_layers: LayerWeights = Field(default={"relu3_3": 1.0, "relu4_1": 1.0}, json_schema_extra=_OPTIMIZE)
     style_layers: LayerWeights = Field(
         default={f"relu{block}_1": 1.0 for block in (1, 2, 3, 4, 5)}, json_schema_extra=_OPTIMIZE
     )
-    content_loss: Literal["normalized", "features"] = Field(default="normalized", json_schema_extra=_OPTIMIZE)
-    style_loss: Literal["covariance", "gram"] = Field(default="covariance", json_schema_extra=_OPTIMIZE)
-    content_weight: float = Field(default=1.0, ge=0, le=1e6, json_schema_extra=_OPTIMIZE)
-    style_weight: float = Field(default=3.0, ge=0, le=1e6, json_schema_extra=_OPTIMIZE)
-    tv_weight: float = Field(default=0.0, ge=0, le=1e6, json_schema_extra=_OPTIMIZE)
+    content_loss: Literal["normalized", "features", "squared_sum"] = Field(
+        default="normalized", json_schema_extra=_OPTIMIZE
+    )
+    style_loss: Literal["covariance", "gram", "moments", "wasserstein", "histogram", "squared_gram"] = Field(
+        default="covariance", json_schema_extra=_OPTIMIZE
+    )
+    tv_loss: Literal["squared", "absolute_sum"] = Field(default="squared", json_schema_extra=_OPTIMIZE)
+    weighting: Literal["calibrated", "caffe", "torchvision"] = Field(default="calibrated", json_schema_extra=_OPTIMIZE)
+    content_weight: float = Field(default=1.0, ge=0, le=1e9, json_schema_extra=_OPTIMIZE)
+    style_weight: float = Field(default=3.0, ge=0, le=1e9, json_schema_extra=_OPTIMIZE)
+    tv_weight: float = Field(default=0.0, ge=0, le=1e9, json_schema_extra=_OPTIMIZE)
     optimizer: Literal["lbfgs", "adam"] = Field(default="lbfgs", json_schema_extra=_OPTIMIZE)
+    line_search: bool = Field(default=False, json_schema_extra=_OPTIMIZE)
     learning_rate: float | None = Field(default=None, gt=0, le=1e3, json_schema_extra=_OPTIMIZE)
+    averaging: float = Field(default=0.9, ge=0, lt=1, json_schema_extra=_OPTIMIZE)
     steps: int = Field(default=130, ge=1, le=100_000, json_schema_extra=_OPTIMIZE)
     tolerance: float = Field(default=0.0, ge=0, le=1, json_schema_extra=_OPTIMIZE)
-    levels: int | None = Field(default=None, ge=1, le=10, json_schema_extra=_OPTIMIZE)
+    levels: int | None = Field(default=None, ge=1, le=20, json_schema_extra=_OPTIMIZE)
+    level_ratio: float = Field(default=2.0, ge=1.1, le=4, json_schema_extra=_OPTIMIZE)
     start: Literal["recolored", "content", "noise", "mixture", "style", "picture"] = Field(
         default="recolored", json_schema_extra=_OPTIMIZE
     )
     start_noise: float = Field(default=0.2, ge=0, le=1, json_schema_extra=_OPTIMIZE)
     start_picture: Source | None = Field(default=None, json_schema_extra=_OPTIMIZE)
     precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", json_schema_extra=_OPTIMIZE)
+    checkpoint: bool = Field(default=False, json_schema_extra=_OPTIMIZE)
 
     @field_validator("version", mode="before")
     @classmethod
@@ -155,7 +169,7 @@ class Recipe(BaseModel):
 
     def sources(self) -> Iterator[Source]:
         """Every file that the recipe refers to, gallery names included."""
-        for source in (self.content, *self.styles, *(s.mask for s in self.styles)):
+        for source in (self.content, *self.styles, *(s.mask for s in self.styles), self.protect):
             if source is not None:
                 yield source
         yield from (s for s in (self.start_picture, self.encoder_weights) if s is not None)

@@ -23,7 +23,7 @@ Padding = Literal["zeros", "reflect"]
 VGG19_DEPTHS = (2, 2, 4, 4, 4)
 VGG16_DEPTHS = (2, 2, 3, 3, 3)
 VGG_WIDTHS = (64, 128, 256, 512, 512)
-COMPACT_WIDTHS = (16, 32, 64, 128, 128)
+COMPACT_WIDTHS = (16, 32, 80, 144, 144)
 
 # Rows: what the first convolution sees, columns: R, G, B in 0..1.
 IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -126,7 +126,7 @@ class VGG(nn.Module):
 
 
 def compact() -> VGG:
-    """Our own encoder, untrained: VGG-19's layers to conv5_1, a quarter and less of its widths, 0.81 M parameters."""
+    """Our own encoder, untrained: VGG-19's layers to conv5_1, a third and less of its widths, 1.06 M parameters."""
     # (x - 0.45) / 0.225: the mean and spread of photographs, the same for every colour.
     scale = 1 / 0.225
     matrix = tuple(tuple(scale * v for v in row) for row in IDENTITY)

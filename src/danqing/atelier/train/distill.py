@@ -5,7 +5,7 @@ from its teacher. Every taught layer of the student has a linear 1x1 head into i
 et al. 2020, "Collaborative Distillation"); the heads only exist while training. Departures from that paper:
 - the teachers are asked once, for a fixed set of crops, because they cost more than the student;
 - the covariances that style losses are made of are taught too;
-- every layer is taught, not five, and most crops carry noise;
+- every layer is taught, not five, the early ones by both teachers, and most crops carry noise;
 - at the end each channel is scaled to the weight that it has in the teacher's space, which a ReLU network allows
   without changing what it computes, so that distances between our covariances resemble the teacher's.
 
@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from danqing.atelier.encoders import VGG, compact
 from danqing.atelier.export.onnx import encoder_to_onnx
 from danqing.atelier.train.lessons import Lessons, Pictures, Plan, still_crops
-from danqing.atelier.train.teachers import TAUGHT, Teachers, thin
+from danqing.atelier.train.teachers import TAUGHT, Teachers, layer_of, lesson_of, thin
 from danqing.card import Card
 from danqing.files import atomic_write, sha256
 from danqing.quality import CONTENT_LAYERS, STYLE_LAYERS
@@ -52,12 +52,12 @@ def covariance(features: Tensor) -> Tensor:
 
 
 def errors(student: dict[str, Tensor], heads: nn.ModuleDict, teacher: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Relative squared error of every layer: 0 = the teacher's features exactly, 1 = no better than their mean."""
+    """Relative squared error of every lesson: 0 = the teacher's features exactly, 1 = no better than their mean."""
     result = {}
-    for layer, target in teacher.items():
+    for lesson, target in teacher.items():
         mean = target.float().mean((0, 2, 3), keepdim=True)
         spread = (target.float() - mean).square().mean()
-        result[layer] = (heads[layer](student[layer]) - target).float().square().mean() / spread
+        result[lesson] = (heads[lesson](student[layer_of(lesson)]) - target).float().square().mean() / spread
     return result
 
 
@@ -67,8 +67,8 @@ def covariance_errors(
     """Relative squared error of the covariances of the style layers, seen through the heads, averaged over pictures."""
     result = {}
     for layer in STYLE_LAYERS:
-        head = heads[layer].get_parameter("weight")[:, :, 0, 0].float()
-        ours, theirs = head @ covariance(student[layer]) @ head.T, covariance(teacher[layer])
+        head = heads[lesson_of(layer)].get_parameter("weight")[:, :, 0, 0].float()
+        ours, theirs = head @ covariance(student[layer]) @ head.T, covariance(teacher[lesson_of(layer)])
         scale = theirs.square().sum((1, 2))
         # A flat picture has no covariance to be relative to.
         result[layer] = ((ours - theirs).square().sum((1, 2)) / (scale + 0.01 * scale.mean())).mean()
@@ -79,15 +79,15 @@ def covariance_errors(
 
 
 class Apprentice(nn.Module):
-    """The student and its heads, {taught layer: 1x1 convolution into the teacher's features}."""
+    """The student and its heads, {lesson: 1x1 convolution into the teacher's features}."""
 
     def __init__(self, widths: dict[str, int]) -> None:
         super().__init__()
         self.student = compact()
         self.heads = nn.ModuleDict(
             {
-                layer: nn.Conv2d(self.student.convolution(layer).out_channels, width, 1)
-                for layer, width in widths.items()
+                lesson: nn.Conv2d(self.student.convolution(layer_of(lesson)).out_channels, width, 1)
+                for lesson, width in widths.items()
             }
         )
 
@@ -115,7 +115,7 @@ class Run:
         return warm * 0.5 * (1 + math.cos(math.pi * self.step / self.plan.steps))
 
     def train_on(self, batch: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        """One step; returns the relative error of every taught layer before it."""
+        """One step; returns the relative error of every lesson before it."""
         with torch.autocast("cpu", torch.bfloat16):
             features = thin(self.model.student(batch, TAUGHT))
             of_features = errors(features, self.model.heads, targets)
@@ -164,7 +164,7 @@ class Run:
 
     def averaged(self) -> Apprentice:
         """The model with its averaged weights, for judging and shipping."""
-        model = Apprentice({layer: head.out_channels for layer, head in self.model.heads.items()})  # type: ignore[misc]
+        model = Apprentice({lesson: head.out_channels for lesson, head in self.model.heads.items()})  # type: ignore[misc]
         model.load_state_dict(self.average)
         return model.requires_grad_(requires_grad=False)
 
@@ -188,7 +188,7 @@ def judge(run: Run, teachers: Teachers, x: Tensor) -> dict[str, dict[str, float]
         of_features = errors(student, model.heads, teacher)
         of_covariances = covariance_errors(student, model.heads, teacher)
     return {
-        "features": {layer: round(float(e), 5) for layer, e in of_features.items()},
+        "features": {lesson: round(float(e), 5) for lesson, e in of_features.items()},
         "covariances": {layer: round(float(e), 5) for layer, e in of_covariances.items()},
     }
 
@@ -206,7 +206,7 @@ def ship(run: Run, x: Tensor) -> VGG:
         convolution = student.convolution(layer)
         weights = torch.ones(convolution.out_channels)
         if layer in TAUGHT:
-            weights = heads[layer].get_parameter("weight")[:, :, 0, 0].norm(dim=0)
+            weights = heads[lesson_of(layer)].get_parameter("weight")[:, :, 0, 0].norm(dim=0)
         features = student(x, [layer])[layer]
         scale = weights / (features * weights[:, None, None]).square().mean().sqrt()
         convolution.weight.mul_(scale[:, None, None, None])
@@ -237,7 +237,10 @@ def publish(run: Run, pictures: Pictures, verdict: dict[str, dict[str, float]], 
         "MIT) from relu4_1 on",
         data=f"{run.plan.crops} crops of {len(pictures.photos)} photographs (BSDS500 and one a class of ImageNet) and "
         f"{len(pictures.paintings)} public-domain paintings",
-        quality={f"relative squared error, {layer}": error for layer, error in verdict["features"].items()},
+        quality={
+            f"relative squared error, {layer}": verdict["features"][lesson_of(layer)]
+            for layer in TAUGHT
+        },
         mean=(0.45, 0.45, 0.45),
         std=(0.225, 0.225, 0.225),
         multiple_of=1,

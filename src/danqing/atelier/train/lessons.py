@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from danqing.atelier.train.teachers import TAUGHT, Teachers, thin
+from danqing.atelier.train.teachers import LESSONS, Teachers, thin
 
 log = logging.getLogger(__name__)
 
@@ -118,11 +118,11 @@ def still_crops(pictures: Pictures, seed: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Lessons:
-    """Crops and what the teachers see in them, kept in memory: about 1.4 MB a crop.
+    """Crops and what the teachers see in them, kept in memory: about 1.6 MB a crop.
 
     Attributes:
         crops: uint8 (N, 3, crop, crop).
-        answers: {taught layer: bfloat16 (N, C, h, w)}, thinned.
+        answers: {lesson: bfloat16 (N, C, h, w)}, thinned.
     """
 
     crops: Tensor
@@ -137,10 +137,10 @@ class Lessons:
             crops.append(torch.from_numpy((chunk * 255).round().astype(np.uint8)))
             x = (crops[-1].float() / 255).contiguous(memory_format=torch.channels_last)
             with torch.no_grad():
-                answers.append({layer: value.contiguous() for layer, value in thin(teachers(x)).items()})
+                answers.append({name: value.contiguous() for name, value in thin(teachers(x)).items()})
             if first % 800 == 0:
                 log.info("teachers asked for %d of %d crops", first, plan.crops)
-        return cls(torch.cat(crops), {layer: torch.cat([a[layer] for a in answers]) for layer in TAUGHT})
+        return cls(torch.cat(crops), {name: torch.cat([a[name] for a in answers]) for name in LESSONS})
 
     def batch(self, plan: Plan, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The batch of a step: crops (batch, 3, crop, crop) in 0..1 and the teachers' features."""
@@ -148,4 +148,4 @@ class Lessons:
         order = np.random.default_rng((plan.seed, step // a_pass)).permutation(plan.crops)
         chosen = torch.from_numpy(order[step % a_pass * plan.batch :][: plan.batch])
         x = (self.crops[chosen].float() / 255).contiguous(memory_format=torch.channels_last)
-        return x, {layer: answers[chosen] for layer, answers in self.answers.items()}
+        return x, {name: answers[chosen] for name, answers in self.answers.items()}
