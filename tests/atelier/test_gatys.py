@@ -63,7 +63,8 @@ def test_at_weight_1_all_terms_pull_alike(name: str, long_side: int) -> None:
     photo, painting = pattern(long_side * 3 // 4, long_side, seed=1), pattern(long_side, long_side, seed=2)
     content, style = (torch.from_numpy(p.pixels.transpose(2, 0, 1).copy())[None] for p in (photo, painting))
     asked = recipe(style_weight=1, content_weight=1, tv_weight=1)
-    terms = objective.Objective(ENCODERS[name](), asked, content=content, styles=[(1.0, style)])
+    view = objective.StyleView(weight=1.0, sizes=((1.0, style),))
+    terms = objective.Objective(ENCODERS[name](), asked, content=content, views=[view])
     before = terms.pulls(content.lerp(torch.rand(content.shape), objective.PROBE_NOISE))
     terms.calibrate(content, torch.Generator().manual_seed(0))
     noise = torch.rand(content.shape, generator=torch.Generator().manual_seed(99))
@@ -187,6 +188,143 @@ def test_the_pyramid_is_coarse_to_fine_and_takes_all_steps() -> None:
 
 
 def test_a_style_is_never_enlarged() -> None:
-    assert gatys.style_size(pattern(50, 100), (400, 300), (400, 300), 1.0) == (100, 50)
-    assert gatys.style_size(pattern(400, 800), (200, 100), (400, 200), 1.0) == (200, 100)
-    assert gatys.style_size(pattern(400, 800), (400, 200), (400, 200), 0.5) == (200, 100)
+    assert gatys.style_size(pattern(50, 100), (400, 300), (400, 300)) == (100, 50)
+    assert gatys.style_size(pattern(400, 800), (200, 100), (400, 200)) == (200, 100)
+    assert gatys.style_size(pattern(400, 800), (400, 200), (400, 200), scale=0.5) == (200, 100)
+
+
+# ── regions, brush, raw weights ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def halves(height: int, width: int) -> np.ndarray:
+    """1 on the left half, 0 on the right."""
+    mask = np.zeros((height, width), dtype=np.float32)
+    mask[:, : width // 2] = 1
+    return mask
+
+
+def plain(colour: tuple[float, float, float]) -> Picture:
+    rng = np.random.default_rng(8)
+    pixels = np.float32(colour) + rng.normal(0, 0.05, (64, 64, 3))
+    return Picture(pixels=np.clip(pixels, 0, 1).astype(np.float32))
+
+
+def test_where_no_mask_looks_the_photo_stays(engine: gatys.GatysStylizer) -> None:
+    mask = halves(72, 96)
+    style = Style(source=PAINTING, name="style", mask=mask)
+    done = engine(PHOTO, (style,), recipe(steps=12)).picture.pixels
+    np.testing.assert_array_equal(done[:, 50:], PHOTO.pixels[:, 50:])
+    assert np.abs(done[:, :46] - PHOTO.pixels[:, :46]).mean() > 0.02
+
+
+def test_each_style_rules_its_own_region(engine: gatys.GatysStylizer) -> None:
+    red, blue, mask = plain((0.8, 0.2, 0.2)), plain((0.2, 0.2, 0.8)), halves(72, 96)
+    styles = (Style(source=red, name="red", mask=mask), Style(source=blue, name="blue"))
+    asked = recipe(steps=60, content_weight=0.05, start="content", style_layers={"relu1_1": 1.0, "relu2_1": 1.0})
+    done = engine(PHOTO, styles, asked).picture.pixels
+    left, right = done[:, 8:40].mean((0, 1)), done[:, 56:88].mean((0, 1))
+    assert left[0] - left[2] > 0.3
+    assert right[2] - right[0] > 0.3
+
+
+def test_a_mask_of_ones_is_no_mask(engine: gatys.GatysStylizer) -> None:
+    ones = np.ones((72, 96), dtype=np.float32)
+    masked = engine(PHOTO, (Style(source=PAINTING, name="style", mask=ones),), recipe(steps=6)).picture.pixels
+    np.testing.assert_allclose(masked, engine(PHOTO, (as_style(PAINTING),), recipe(steps=6)).picture.pixels, atol=5e-3)
+
+
+def test_styles_of_the_same_region_mix(small_encoder: encoders.VGG) -> None:
+    mask = torch.from_numpy(halves(32, 32))[None, None]
+    views = [objective.StyleView(weight=1.0, sizes=((1.0, torch.rand(1, 3, 32, 32)),), mask=m)
+             for m in (mask, mask.clone(), None)]  # fmt: skip
+    places = objective.placed(views)
+    assert [len(there) for _, there in places] == [2, 1]
+    assert torch.equal(places[1][0], (1 - 2 * mask).clamp(0, 1))
+
+
+def test_masks_leave_the_distance_elsewhere_alone(small_encoder: encoders.VGG) -> None:
+    """What happens outside a mask does not enter the style's distance but by the encoder's field of view."""
+    mask = torch.from_numpy(halves(128, 128))[None, None]
+    view = objective.StyleView(weight=1.0, sizes=((1.0, torch.rand(1, 3, 64, 64)),), mask=mask)
+    asked = recipe(content_weight=0, style_layers={"relu1_1": 1.0})
+    terms = objective.Objective(small_encoder, asked, content=torch.rand(1, 3, 128, 128), views=[view])
+    x = torch.rand(1, 3, 128, 128)
+    other = x.clone()
+    other[..., 70:] = 0
+    assert terms.terms(other)["style"].item() == terms.terms(x)["style"].item()
+
+
+def test_the_brush_is_a_mixture_of_sizes() -> None:
+    assert gatys.brushes(0.5) == [(1.0, 1.0)]
+    assert gatys.brushes(0) == [(0.5, 1.0)]
+    assert gatys.brushes(1) == [(2.0, 1.0)]
+    assert gatys.brushes(0.75) == [(1.0, 0.5), (2.0, 0.5)]
+
+
+def test_activations_computed_twice_paint_the_same(engine: gatys.GatysStylizer) -> None:
+    once, twice = (engine(PHOTO, (as_style(PAINTING),), recipe(checkpoint=c)).picture.pixels for c in (False, True))
+    np.testing.assert_array_equal(once, twice)
+
+
+@pytest.mark.parametrize("kind", ["gram", "moments", "wasserstein", "histogram", "squared_gram"])
+def test_every_style_loss_falls_and_changes_the_painting(engine: gatys.GatysStylizer, kind: str) -> None:
+    asked = recipe(style_loss=kind, steps=40, levels=1, start="content")
+    done = engine(PHOTO, (as_style(PAINTING),), asked)
+    assert done.losses[-1]["style"] < 0.7 * done.losses[0]["style"]
+    ours = engine(PHOTO, (as_style(PAINTING),), asked.turned({"style_loss": "covariance"}))
+    assert np.abs(done.picture.pixels - ours.picture.pixels).mean() > 0.01
+
+
+def test_a_line_search_gets_further_in_as_many_steps(engine: gatys.GatysStylizer) -> None:
+    def reached(*, search: bool) -> float:
+        done = engine(
+            PHOTO, (as_style(PAINTING),), recipe(steps=25, levels=1, start="noise", line_search=search, tv_weight=1)
+        )
+        return sum(done.losses[-1].values())
+
+    assert reached(search=True) < 1.05 * reached(search=False)
+
+
+def test_raw_weights_are_for_the_range_they_name() -> None:
+    """One network in two ranges: with raw weights both see the same loss, as far as no bias stands in the way."""
+    caffe = seeded(encoders.VGG((8, 8, 16, 16, 16), matrix=encoders.CAFFE_MATRIX))
+    unit = seeded(encoders.VGG((8, 8, 16, 16, 16), matrix=[[0, 0, 4.43], [0, 4.43, 0], [4.43, 0, 0]]))
+    content, style, x = (torch.rand(1, 3, 64, 64) for _ in range(3))
+    view = objective.StyleView(weight=1.0, sizes=((1.0, style),))
+    asked = recipe(weighting="caffe", style_loss="squared_gram", content_loss="squared_sum", style_weight=500)
+    values = [objective.Objective(e, asked, content=content, views=[view]).terms(x) for e in (caffe, unit)]
+    for name in ("content", "style"):
+        assert values[0][name].item() == pytest.approx(values[1][name].item(), rel=1e-2)
+
+
+def test_raw_terms_are_the_weighted_formulas(small_encoder: encoders.VGG) -> None:
+    from danqing.atelier import losses
+
+    content, style, x = (torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(i)) for i in range(3))
+    view = objective.StyleView(weight=1.0, sizes=((1.0, style),))
+    asked = recipe(
+        weighting="torchvision", style_loss="squared_gram", content_loss="features", content_layers={"conv2_2": 1.0},
+        style_layers={"conv1_1": 0.75, "conv2_1": 0.25}, style_weight=1e6, tv_weight=2.0, tv_loss="absolute_sum",
+    )  # fmt: skip
+    goal = objective.Objective(small_encoder, asked, content=content, views=[view])
+    goal.calibrate(x, torch.Generator())
+    scale = 4.43 / (1 / 0.225)
+    seen, kept, wanted = (
+        {n: f * scale for n, f in small_encoder(p, ["conv1_1", "conv2_1", "conv2_2"]).items()}
+        for p in (x, content, style)
+    )
+    expected = losses.content(seen["conv2_2"], kept["conv2_2"]).item() + 2 * losses.absolute_variation(x).item()
+    for layer, share in (("conv1_1", 0.75), ("conv2_1", 0.25)):
+        distance = losses.squared_gram(losses.gram(seen[layer]), losses.gram(wanted[layer])).item()
+        expected += 1e6 * share * distance
+    assert goal.total(goal.terms(x)).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_average_pooling_is_what_the_encoder_gets(engine: gatys.GatysStylizer) -> None:
+    first, second = (engine(PHOTO, (as_style(PAINTING),), recipe(pooling=p)).picture.pixels for p in ("max", "average"))
+    assert np.abs(first - second).max() > 0.01
+
+
+def test_levels_grow_by_the_ratio() -> None:
+    levels = gatys.pyramid((512, 512), Recipe(level_ratio=2**0.5))
+    assert [level.size[0] for level in levels] == [128, 181, 256, 362, 512]

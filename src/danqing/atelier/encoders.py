@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 Pooling = Literal["max", "average"]
 Padding = Literal["zeros", "reflect"]
@@ -64,6 +65,7 @@ class VGG(nn.Module):
         self.names = names[: names.index(last) + 1]
         self.padding: Padding = padding
         self.pooling: Pooling = pooling
+        self.checkpointed = False  # whether activations are computed again for the gradient instead of kept
         # No buffers: colours stay exact when the module is brought to half precision.
         self.matrix = torch.tensor(matrix, dtype=torch.float32)
         self.bias = torch.tensor(bias, dtype=torch.float32)
@@ -94,11 +96,26 @@ class VGG(nn.Module):
         wanted = set(layers)
         if unknown := wanted - set(self.layers):
             raise KeyError(f"no layers {sorted(unknown)}: this encoder has {', '.join(self.layers)}")
-        features: dict[str, Tensor] = {}
         x = self.see(x).to(self.convolution(self.names[0]).weight.dtype)  # colours are exact, features may not be
-        for name in self.names:
-            if name.endswith("_1") and name != "conv1_1":
-                x = F.max_pool2d(x, 2) if self.pooling == "max" else F.avg_pool2d(x, 2)
+        features: dict[str, Tensor] = {}
+        for block in range(1, int(self.names[-1][4]) + 1):
+            if len(features) == len(wanted):
+                break
+            if self.checkpointed and torch.is_grad_enabled():
+                x, found = checkpoint(self._block, x, block, wanted, use_reentrant=False)
+            else:
+                x, found = self._block(x, block, wanted)
+            features |= found
+        return features
+
+    def _block(self, x: Tensor, block: int, wanted: Collection[str]) -> tuple[Tensor, dict[str, Tensor]]:
+        """One block, the pooling before it included, no further than the last wanted layer if that is in it."""
+        features: dict[str, Tensor] = {}
+        deepest = max(int(layer[4]) for layer in wanted)
+        here = {layer for layer in wanted if int(layer[4]) == block}
+        if block > 1:
+            x = F.max_pool2d(x, 2) if self.pooling == "max" else F.avg_pool2d(x, 2)
+        for name in (name for name in self.names if int(name[4]) == block):
             if self.padding == "reflect":
                 x = F.pad(x, (1, 1, 1, 1), mode="reflect")
             x = self.convolution(name)(x)
@@ -109,9 +126,9 @@ class VGG(nn.Module):
             relu = f"relu{name[4:]}"
             if relu in wanted:
                 features[relu] = x
-            if len(features) == len(wanted):
+            if block == deepest and len(features) == len(here):
                 break
-        return features
+        return x, features
 
     def convolution(self, layer: str) -> nn.Conv2d:
         """The convolution of a layer: `conv3_1` and `relu3_1` have the same."""

@@ -9,14 +9,13 @@ Departures from the papers, each measured in docs/experiments.md:
 - content features are instance-normalised, blind to the colour and contrast that belong to the style;
 - the start is the photograph in the style's colours, and the descent goes from coarse to fine;
 - the terms are calibrated: at weight 1 each pulls equally hard at the start of every level.
-`style_loss = "gram"` and `content_loss = "features"` are the papers' own.
+`style_loss = "squared_gram"`, `content_loss = "squared_sum"` and `weighting = "caffe"` are the papers' own.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +27,9 @@ from torch import Tensor
 
 from danqing import catalog, machine
 from danqing.atelier import adopt
+from danqing.atelier.descent import NotFinite, Stopped, descend
 from danqing.atelier.encoders import VGG
-from danqing.atelier.objective import Objective
+from danqing.atelier.objective import Objective, StyleView, sum_of
 from danqing.card import Card
 from danqing.errors import RunFailed, UsageError
 from danqing.image import color
@@ -44,6 +44,7 @@ COARSEST = 128
 """Long side of the coarsest level, px: at this size the encoder's deepest layer sees most of the picture."""
 
 BASE_BYTES, BYTES_PER_PIXEL, SECONDS_PER_PIXEL = 450 << 20, 2800, 4e-6
+BYTES_PER_PIXEL_CHECKPOINTED = 1600
 """Peak memory of the process, and time per pixel and step on one core, in float32: twice what was measured in bfloat16
 with `compact` at 512, 1024 and 1536 px (docs/benchmarks.md)."""
 
@@ -63,75 +64,20 @@ class Level:
 
 
 def pyramid(size: tuple[int, int], recipe: Recipe) -> list[Level]:
-    """The levels from coarse to fine, each twice as large as the one before; the last is the picture's own size.
+    """The levels from coarse to fine, each larger than the one before; the last is the picture's own size.
 
     The steps are shared so that the coarsest level, where they cost least, gets twice as many as the finest.
     """
-    count = recipe.levels or max(1, 1 + round(math.log2(max(size) / COARSEST)))
-    while count > 1 and min(size) / 2 ** (count - 1) < SMALLEST:
+    count = recipe.levels or max(1, 1 + round(math.log(max(size) / COARSEST, recipe.level_ratio)))
+    while count > 1 and min(size) / recipe.level_ratio ** (count - 1) < SMALLEST:
         count -= 1
     count = min(count, recipe.steps)
     shares = [1 + (count - 1 - i) / max(1, count - 1) for i in range(count)]
     steps = [max(1, int(recipe.steps * share / sum(shares))) for share in shares]
     steps[0] += recipe.steps - sum(steps)
-    sizes = [(round(size[0] / 2**i), round(size[1] / 2**i)) for i in reversed(range(count))]
+    factors = [recipe.level_ratio**i for i in reversed(range(count))]
+    sizes = [(round(size[0] / factor), round(size[1] / factor)) for factor in factors]
     return [Level(size=s, steps=n) for s, n in zip(sizes, steps, strict=True)]
-
-
-# ── descent ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Stopped(Exception):
-    """`on_step` said stop; `picture` is what is kept."""
-
-    def __init__(self, picture: Tensor) -> None:
-        super().__init__()
-        self.picture = picture
-
-
-class NotFinite(Stopped):
-    """The objective left the finite numbers; `picture` is the last good one."""
-
-
-def descend(
-    x: Tensor, objective: Objective, recipe: Recipe, *, steps: int
-) -> Iterator[tuple[Tensor, dict[str, float]]]:
-    """Take steps from x, giving after each the picture so far and the terms, weighted, before that step.
-
-    The picture is the iterate itself with L-BFGS, and the average of the iterates with Adam.
-
-    Raises:
-        NotFinite: at the step where it happens.
-    """
-    x = x.detach().clone().contiguous().requires_grad_()  # torch's L-BFGS wants a contiguous gradient
-    optimizer: torch.optim.Optimizer
-    if recipe.optimizer == "lbfgs":
-        rate = recipe.learning_rate or 1.0
-        optimizer = torch.optim.LBFGS([x], lr=rate, max_iter=1, history_size=20, tolerance_grad=0, tolerance_change=0)
-    else:
-        optimizer = torch.optim.Adam([x], lr=recipe.learning_rate or 0.03, betas=(0.9, 0.99))
-    average, decay = torch.zeros_like(x), 0.9
-    seen: dict[str, float] = {}
-
-    def closure() -> float:
-        terms = objective.terms(x)
-        total = objective.total(terms)
-        (gradient,) = torch.autograd.grad(total, x)
-        x.grad = gradient.contiguous()
-        seen.update({n: objective.weights[n] * objective.calibration[n] * float(v.detach()) for n, v in terms.items()})
-        return float(total.detach())
-
-    good = x.detach().clone()
-    for number in range(1, steps + 1):
-        optimizer.step(closure)  # type: ignore[no-untyped-call]
-        with torch.no_grad():
-            if not (math.isfinite(sum(seen.values())) and bool(torch.isfinite(x).all())):
-                raise NotFinite(good)
-            x.clamp_(0, 1)
-            average.lerp_(x, 1 - decay)
-            unbiased = average / (1 - decay**number)
-            good = x.detach().clone() if recipe.optimizer == "lbfgs" else unbiased
-        yield good, dict(seen)
 
 
 # ── tensors and pictures ────────────────────────────────────────────────────────────────────────────────────────────
@@ -153,14 +99,29 @@ def enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(x, size=size[::-1], mode="bicubic", antialias=False).clamp(0, 1)
 
 
-def style_size(style: Picture, content: tuple[int, int], full: tuple[int, int], scale: float) -> tuple[int, int]:
+def style_size(
+    style: Picture, content: tuple[int, int], full: tuple[int, int], *, scale: float = 1.0, brush: float = 1.0
+) -> tuple[int, int]:
     """Size at which a style is seen while the content of `full` px is worked on at `content` px.
 
-    At style scale 1 its long side is the content's; it is never enlarged beyond its own pixels.
+    At style scale 1 its long side is the content's; it is never enlarged beyond its own pixels. The brush then makes
+    it larger or smaller, whatever its pixels.
     """
     width, height = style.size
-    factor = min(max(full) * scale / max(width, height), 1.0) * max(content) / max(full)
+    factor = min(max(full) * scale / max(width, height), 1.0) * brush * max(content) / max(full)
     return max(SMALLEST, round(width * factor)), max(SMALLEST, round(height * factor))
+
+
+def brushes(brush: float) -> list[tuple[float, float]]:
+    """The sizes at which a style is seen, each with its share, for a brush from 0 (fine) to 1 (broad).
+
+    At 0 it is seen at half size, so that its strokes come out half as broad, at ½ as it is, at 1 at twice its size; in
+    between the statistics of the two nearest are mixed.
+    """
+    octave = 2 * brush - 1
+    other = 2.0 if octave > 0 else 0.5
+    shares = [(1.0, 1 - abs(octave)), (other, abs(octave))]
+    return [(size, share) for size, share in shares if share > 0]
 
 
 # ── the engine ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -211,6 +172,7 @@ class GatysStylizer:
         if not styles:
             raise UsageError(text("atelier.no_style"))
         encoder = encoder.to(self.device, self.precision(recipe), memory_format=torch.channels_last)  # type: ignore[call-overload]
+        encoder.checkpointed, encoder.pooling = recipe.checkpoint, recipe.pooling
         painting = Painting(encoder, card, content, styles, recipe, device=self.device, on_step=on_step)
         return painting.run(prior)
 
@@ -218,8 +180,10 @@ class GatysStylizer:
         """Memory and time for a content of (width, height) px, with an encoder of the size of `compact`."""
         half = self.precision(recipe) == torch.bfloat16
         worked = sum(level.steps * level.size[0] * level.size[1] for level in pyramid(size, recipe))
-        memory = BASE_BYTES + size[0] * size[1] * (BYTES_PER_PIXEL // 2 if half else BYTES_PER_PIXEL)
-        return Estimate(memory=memory, seconds=2 + worked * (0.5 if half else 1) * SECONDS_PER_PIXEL / machine.cores())
+        pixel = (BYTES_PER_PIXEL_CHECKPOINTED if recipe.checkpoint else BYTES_PER_PIXEL) / (2 if half else 1)
+        step = SECONDS_PER_PIXEL * (4 / 3 if recipe.checkpoint else 1) / (2 if half else 1)
+        memory = BASE_BYTES + int(size[0] * size[1] * pixel)
+        return Estimate(memory=memory, seconds=2 + worked * step / machine.cores())
 
     def _encoder(self, recipe: Recipe) -> tuple[VGG, Card]:
         encoder, card = self._given
@@ -230,7 +194,7 @@ class GatysStylizer:
         else:
             card, path = catalog.find(recipe.encoder)
             arrays = catalog.read(card, path)
-        return adopt.encoder(card, arrays), card
+        return adopt.encoder(card, arrays, pooling=recipe.pooling), card
 
     def precision(self, recipe: Recipe) -> torch.dtype:
         """The encoder's precision: bfloat16 where this machine gains by it, unless the recipe says otherwise."""
@@ -258,6 +222,7 @@ class Painting:
         self.size = content.size
         self.content = extend(content.pixels, SMALLEST)
         self.styles = [(style.weight, picture_of(style)) for style in styles]
+        self.masks = [style.mask for style in styles]
         height, width = self.content.shape[:2]
         self.levels = pyramid((width, height), recipe)
         # Noise is drawn on the processor whatever the device, so that a seed means the same everywhere.
@@ -302,23 +267,38 @@ class Painting:
         return photo.lerp(noise, amount)
 
     def recolored(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The photo with the mean and covariance of the styles' colours, as far as strength goes."""
-        total = sum(weight for weight, _ in self.styles)
+        """The photo with the mean and covariance of the styles' colours, as far as strength and the masks go."""
+        shares = self.shares((pixels.shape[1], pixels.shape[0]))
         result = np.zeros_like(pixels)
-        for weight, picture in self.styles:
-            result += np.float32(weight / total) * color.transfer(pixels, picture.pixels)
-        return pixels + np.float32(self.recipe.strength) * (result - pixels)
+        for share, (_, picture) in zip(shares, self.styles, strict=True):
+            result += share * color.transfer(pixels, picture.pixels)
+        cover = sum(shares, np.float32(0))
+        return (pixels + self.recipe.strength * (result - cover * pixels)).astype(np.float32)
+
+    def shares(self, size: tuple[int, int]) -> list[NDArray[np.float32]]:
+        """What part each style has in every pixel, (H, W, 1), together 1 at most; 0 where the photo stays."""
+        masks = [self.mask(mask, size) for mask in self.masks]
+        given = [mask for mask in masks if mask is not None]
+        rest = (1 - sum_of(given)) if given else torch.ones(1, 1, 1, 1)
+        parts = [
+            weight * (rest if mask is None else mask) for (weight, _), mask in zip(self.styles, masks, strict=True)
+        ]
+        total = torch.stack(parts).sum(0)
+        cover = sum_of(given) if len(given) == len(masks) else torch.ones(1, 1, 1, 1)
+        return [
+            np.ascontiguousarray((cover * part / total.clamp(min=1e-6))[0].cpu().numpy().transpose(1, 2, 0))
+            for part in parts
+        ]
 
     def paint(self, level: Level, x: Tensor) -> Tensor:
         """All steps of one level, from x and at its size."""
         content = to_tensor(self.content, level.size, self.device)
         full = self.levels[-1].size
-        scale = self.recipe.style_scale
-        styles = [
-            (weight, to_tensor(picture.pixels, style_size(picture, level.size, full, scale), self.device))
-            for weight, picture in self.styles
+        views = [
+            StyleView(weight=weight, sizes=self.seen(picture, level.size, full), mask=self.mask(mask, level.size))
+            for (weight, picture), mask in zip(self.styles, self.masks, strict=True)
         ]
-        objective = Objective(self.encoder, self.recipe, content=content, styles=styles)
+        objective = Objective(self.encoder, self.recipe, content=content, views=views)
         objective.calibrate(x, self.generator)
         began, first = time.monotonic(), len(self.losses)
         last = x
@@ -331,6 +311,20 @@ class Painting:
             if self.settled(first):
                 break
         return last
+
+    def seen(self, style: Picture, size: tuple[int, int], full: tuple[int, int]) -> tuple[tuple[float, Tensor], ...]:
+        """A style at the sizes that the brush asks for, each with its share, beside a photo of `size` px."""
+        scale = self.recipe.style_scale
+        return tuple(
+            (share, to_tensor(style.pixels, style_size(style, size, full, scale=scale, brush=brush), self.device))
+            for brush, share in brushes(self.recipe.brush)
+        )
+
+    def mask(self, mask: NDArray[np.float32] | None, size: tuple[int, int]) -> Tensor | None:
+        """A mask (H, W) of the content's size at the size of a level, (1, 1, H, W)."""
+        if mask is None:
+            return None
+        return to_tensor(extend(mask[..., None], SMALLEST), size, self.device).clamp(0, 1)
 
     def settled(self, first: int) -> bool:
         """Whether the last ten steps of the level that began at step `first` brought less than the tolerance."""

@@ -7,7 +7,10 @@ module knows no encoder and no optimiser.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 # ── statistics ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -18,26 +21,78 @@ def positions(features: Tensor) -> Tensor:
     return features[0].permute(1, 2, 0).reshape(-1, features.shape[1]).float()
 
 
-def gram(features: Tensor) -> Tensor:
+def weights_of(guide: Tensor | None, features: Tensor) -> Tensor:
+    """What each position counts, float32 (h·w, 1), summing to 1.
+
+    Args:
+        guide: where to look, (1, 1, H, W) in 0..1 at any size; None = everywhere alike.
+        features: (1, C, h, w).
+    """
+    height, width = features.shape[2:]
+    if guide is None:
+        return features.new_full((height * width, 1), 1 / (height * width), dtype=torch.float32)
+    flat = F.adaptive_avg_pool2d(guide, (height, width)).reshape(-1, 1).float()
+    return flat / flat.sum().clamp(min=1e-12)
+
+
+def gram(features: Tensor, guide: Tensor | None = None) -> Tensor:
     """Gram matrix over the number of positions, (1, C, h, w) -> float32 (C, C).
 
-    G = F·Fᵀ / (h·w), Gatys, Ecker & Bethge 2015, equation 3. Departure: divided by the positions, so that pictures of
-    different sizes compare.
+    G = F·Fᵀ / (h·w), Gatys, Ecker & Bethge 2015, equation 3; with a guide each position counts by it (Gatys et al.
+    2017, equation 4). Departure: divided by the positions, so that pictures of different sizes compare.
     """
     flat = positions(features)
-    return flat.T @ flat / flat.shape[0]
+    return flat.T @ (flat * weights_of(guide, features))
 
 
-def mean_and_covariance(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (C,) and covariance (C, C) of the features over positions, float32.
+def mean_and_covariance(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Mean (C,) and covariance (C, C) of the features over positions, float32; with a guide each counts by it.
 
     The Gram matrix of rectified features is dominated by their means, that is by colour; with the mean taken out, what
     remains is texture.
     """
     flat = positions(features)
-    mean = flat.mean(0)
+    if guide is None:
+        mean = flat.mean(0)
+        flat = flat - mean
+        return mean, flat.T @ flat / flat.shape[0]
+    share = weights_of(guide, features)
+    mean = (flat * share).sum(0)
     flat = flat - mean
-    return mean, flat.T @ flat / flat.shape[0]
+    return mean, flat.T @ (flat * share)
+
+
+def mean_and_deviation(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Mean (C,) and standard deviation (C,) of every channel over positions, float32; a guide as in `gram`."""
+    flat, share = positions(features), weights_of(guide, features)
+    mean = (flat * share).sum(0)
+    variance = ((flat - mean).square() * share).sum(0)
+    return mean, (variance + 1e-8).sqrt()  # a channel that never fires has a deviation, but needs a gradient
+
+
+def quantiles(features: Tensor, guide: Tensor | None = None, *, count: int = 256) -> Tensor:
+    """The histogram of every channel as its inverse, (1, C, h, w) -> float32 (C, count), ascending.
+
+    Args:
+        features, guide: as in `gram`; positions with less than half of the guide's highest value do not count.
+        count: quantiles at (i + 1/2) / count.
+    """
+    return _at_quantiles(sorted_channels(features, guide), count)
+
+
+def sorted_channels(features: Tensor, guide: Tensor | None = None) -> Tensor:
+    """The values of every channel in ascending order, (1, C, h, w) -> float32 (C, n): those where the guide looks."""
+    flat = positions(features)
+    if guide is not None:
+        share = weights_of(guide, features)[:, 0]
+        flat = flat[share >= 0.5 * share.max()]
+    return flat.T.sort(dim=1).values
+
+
+def _at_quantiles(ascending: Tensor, count: int) -> Tensor:
+    """Ascending rows (C, n) linearly resampled to (C, count)."""
+    resampled: Tensor = F.interpolate(ascending[None], size=count, mode="linear", align_corners=False)[0]
+    return resampled
 
 
 def instance_normalized(features: Tensor) -> Tensor:
@@ -80,8 +135,89 @@ def ratio(ours: Tensor, target: Tensor) -> Tensor:
     return norm(ours - target) / (norm(ours) + norm(target))
 
 
+def squared_gram(ours: Tensor, target: Tensor) -> Tensor:
+    """Σ ((G − A) / C)² of two Gram matrices over positions, (C, C) -> scalar.
+
+    Gatys et al. 2015, equation 4, is a quarter of it: their G is a sum over positions, here divided by h·w, and their
+    1 / (4 C² (h·w)²) stands before the squares.
+    """
+    return ((ours - target) / ours.shape[0]).square().sum()
+
+
+def moments(mean: Tensor, deviation: Tensor, target: tuple[Tensor, Tensor]) -> Tensor:
+    """Mean over channels of (μ − μ')² + (σ − σ')² (Li, Wang et al. 2017, "Demystifying", equation 12)."""
+    return ((mean - target[0]).square() + (deviation - target[1]).square()).mean()
+
+
+def wasserstein(mean: Tensor, covariance: Tensor, target: tuple[Tensor, Tensor]) -> Tensor:
+    """Squared Wasserstein-2 distance of two Gaussians, divided by the channels, from (C,) and (C, C) each.
+
+    (‖μ − μ'‖² + tr(Σ + Σ' − 2 (Σ'^½ Σ Σ'^½)^½)) / C (Olkin & Pukelsheim 1982; for styles Mroueh 2019).
+    """
+    root = _square_root(target[1])
+    shared: Tensor = _TraceOfRoot.apply(root @ covariance @ root)  # type: ignore[no-untyped-call]
+    spread: Tensor = covariance.diagonal().sum() + target[1].diagonal().sum() - 2 * shared
+    return ((mean - target[0]).square().sum() + spread) / mean.shape[0]
+
+
+def _square_root(matrix: Tensor) -> Tensor:
+    """The square root of a positive semidefinite matrix (C, C)."""
+    values, vectors = torch.linalg.eigh(matrix)
+    root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    return root
+
+
+class _TraceOfRoot(torch.autograd.Function):
+    """tr(M^½) of a positive semidefinite M, with its exact gradient ½ M^(−½).
+
+    Differentiating the eigenvectors instead divides by the differences of eigenvalues, which are zero in practice.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor) -> Tensor:
+        """(C, C) -> scalar."""
+        values, vectors = torch.linalg.eigh(matrix)
+        floor = 1e-6 * values[-1].clamp(min=1e-12)
+        roots = values.clamp(min=0).sqrt()
+        ctx.save_for_backward(values.clamp(min=floor).rsqrt(), vectors)
+        total: Tensor = roots.sum()
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """Scalar -> (C, C)."""
+        inverse, vectors = ctx.saved_tensors
+        root: Tensor = (vectors * inverse) @ vectors.T
+        return 0.5 * gradients[0] * root
+
+
+def histogram(ascending: Tensor, target: Tensor) -> Tensor:
+    """Mean squared distance of every channel to itself with the target's histogram.
+
+    ½·mean (F − R(F))², where R gives each value the target's of the same rank (Risser, Wilmot & Barnes 2017, section
+    4.2; exact ranks instead of bins).
+
+    Args:
+        ascending: from `sorted_channels`, (C, n).
+        target: from `quantiles`, (C, count).
+    """
+    return 0.5 * (ascending - _at_quantiles(target, ascending.shape[1])).square().mean()
+
+
 def total_variation(picture: Tensor) -> Tensor:
     """Mean squared difference of neighbours, (1, 3, H, W) -> scalar (Mahendran & Vedaldi 2015, beta = 2)."""
     down = (picture[:, :, 1:] - picture[:, :, :-1]).square().mean()
     right = (picture[:, :, :, 1:] - picture[:, :, :, :-1]).square().mean()
     return down + right
+
+
+def absolute_variation(picture: Tensor) -> Tensor:
+    """Sum of the absolute differences of neighbours in 0..255, (1, 3, H, W) in 0..1 -> scalar (Rudin et al. 1992)."""
+    down = (picture[:, :, 1:] - picture[:, :, :-1]).abs().sum()
+    right = (picture[:, :, :, 1:] - picture[:, :, :, :-1]).abs().sum()
+    return 255 * (down + right)
+
+
+def squared_sum(features: Tensor, target: Tensor) -> Tensor:
+    """½·Σ (F − T)², the content loss of Gatys et al. 2015, equation 1, as it is written."""
+    return 0.5 * (features.float() - target.float()).square().sum()

@@ -6,7 +6,8 @@ and no pyramid. Departures from Gatys et al. stand in `gatys.py`, and why in doc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -21,24 +22,70 @@ MEAN_SHARE = 0.3
 PROBE_NOISE = 0.1
 """How much noise is mixed into the start to measure how hard each term pulls: at the photo itself content does not."""
 
+RANGES = {"caffe": 255.0, "torchvision": 4.43}
+"""Spread of what a VGG of each kind sees: 0..255, or 0..1 divided by the deviations of ImageNet."""
+
 Statistics = tuple[Tensor, Tensor]
+Region = tuple[Tensor | None, dict[str, Statistics]]
+"""Where a target holds, (1, 1, H, W) or None for everywhere, and the target of every style layer."""
 
 
-def statistics(features: Tensor, kind: str) -> Statistics:
-    """What a style is remembered by in one layer: mean (C,) and covariance (C, C), or mean and Gram matrix."""
-    if kind == "gram":
-        return losses.positions(features).mean(0), losses.gram(features)
-    return losses.mean_and_covariance(features)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StyleView:
+    """A style as a level sees it.
+
+    Attributes:
+        weight: its share beside the others.
+        sizes: the picture at one or several sizes, each (1, 3, H, W), with the share of each.
+        mask: where it is painted, (1, 1, H, W) at the level's size; None = wherever the masks of others leave room.
+    """
+
+    weight: float
+    sizes: tuple[tuple[float, Tensor], ...]
+    mask: Tensor | None = None
 
 
-def style_distance(features: Tensor, target: Statistics, kind: str) -> Tensor:
-    """Distance of one layer's statistics from the style's, about 0..1; 0 = the same."""
-    mean, matrix = statistics(features, kind)
+def statistics(features: Tensor, kind: str, guide: Tensor | None = None) -> Statistics:
+    """What a style is remembered by in one layer: the mean (C,) and what else this kind of loss compares."""
+    if kind == "gram" or kind == "squared_gram":
+        return losses.positions(features).mean(0), losses.gram(features, guide)
+    if kind == "moments":
+        return losses.mean_and_deviation(features, guide)
+    if kind == "histogram":
+        return losses.positions(features).mean(0), losses.quantiles(features, guide)
+    return losses.mean_and_covariance(features, guide)
+
+
+def style_distance(features: Tensor, target: Statistics, kind: str, guide: Tensor | None = None) -> Tensor:
+    """Distance of one layer's statistics from the style's; 0 = the same."""
+    if kind == "histogram":
+        return losses.histogram(losses.sorted_channels(features, guide), target[1])
+    mean, matrix = statistics(features, kind, guide)
+    if kind == "squared_gram":
+        return losses.squared_gram(matrix, target[1])
+    if kind == "moments":
+        return losses.moments(mean, matrix, target)
+    if kind == "wasserstein":
+        return losses.wasserstein(mean, matrix, target)
     distance = losses.ratio(matrix, target[1])
     if kind == "gram":
         return distance
     variance = target[1].diagonal().sum() + 1e-8
     return distance + MEAN_SHARE * (mean - target[0]).square().sum() / variance
+
+
+def size_of_target(target: Statistics, kind: str) -> float:
+    """What a distance of this kind is to be divided by to be free of the features' scale."""
+    mean, other = target
+    if kind == "squared_gram":
+        return float(losses.squared_gram(other, torch.zeros_like(other)))
+    if kind == "moments":
+        return float((mean.square() + other.square()).mean())
+    if kind == "wasserstein":
+        return float((mean.square() + other.diagonal()).mean())
+    if kind == "histogram":
+        return float(other.square().mean())
+    return 1.0  # the others are relative already
 
 
 def blend(parts: list[tuple[float, dict[str, Statistics]]]) -> dict[str, Statistics]:
@@ -54,27 +101,63 @@ def blend(parts: list[tuple[float, dict[str, Statistics]]]) -> dict[str, Statist
     }
 
 
+def placed(views: Sequence[StyleView]) -> list[tuple[Tensor | None, list[StyleView]]]:
+    """Styles by the place where they are painted; those of the same mask are blended there.
+
+    Styles without a mask get what the masks of the others leave.
+    """
+    masked = [view.mask for view in views if view.mask is not None]
+    if not masked:
+        return [(None, list(views))]
+    rest = (1 - torch.stack(masked).sum(0)).clamp(0, 1)
+    places: list[tuple[Tensor | None, list[StyleView]]] = []
+    for view in views:
+        mask = rest if view.mask is None else view.mask
+        for where, there in places:
+            if where is not None and torch.equal(where, mask):
+                there.append(view)
+                break
+        else:
+            places.append((mask, [view]))
+    return [(where, there) for where, there in places if where is not None and float(where.max()) > 0.01]
+
+
 class Objective:
     """What a level descends: content, style and total variation, each calibrated and weighted.
 
     `terms(x)` gives the raw terms, `total(terms)` the weighted sum that is minimised. Targets are computed here, once.
+
+    Args:
+        encoder, recipe: what sees, and the knobs.
+        content: the photo at the level's size, (1, 3, H, W).
+        views: the styles.
     """
 
-    def __init__(self, encoder: VGG, recipe: Recipe, *, content: Tensor, styles: list[tuple[float, Tensor]]) -> None:
-        self.encoder, self.recipe = encoder, recipe
+    def __init__(self, encoder: VGG, recipe: Recipe, *, content: Tensor, views: Sequence[StyleView]) -> None:
+        self.encoder, self.recipe, self.photo = encoder, recipe, content
         self.layers = set(recipe.content_layers) | set(recipe.style_layers)
+        seen = float(encoder.matrix.norm()) / 3**0.5
+        self.scale = 1.0 if recipe.weighting == "calibrated" else RANGES[recipe.weighting] / seen
+        places = placed(views)
+        masks = [where for where, _ in places if where is not None]
+        self.cover = sum_of(masks) if masks else None
         with torch.no_grad():
-            own = encoder(content, self.layers)
+            own = self.see(content)
             normalized = recipe.content_loss == "normalized"
             self.content = {
                 layer: losses.instance_normalized(own[layer]) if normalized else own[layer].float()
                 for layer in recipe.content_layers
             }
-            learned = blend([(weight, self.remember(picture)) for weight, picture in styles])
-            if recipe.strength < 1:
-                kept = {layer: statistics(own[layer], recipe.style_loss) for layer in recipe.style_layers}
-                learned = blend([(recipe.strength, learned), (1 - recipe.strength, kept)])
-            self.style = learned
+            self.regions = [(where, self.learned(there, where, own)) for where, there in places]
+        areas = [1.0 if where is None else float(where.mean()) for where, _ in self.regions]
+        self.shares = [area / sum(areas) for area in areas]
+        self.sizes = [
+            {
+                layer: max(size_of_target(target, recipe.style_loss), 1e-12) if self.calibrated else 1.0
+                for layer, target in targets.items()
+            }
+            for _, targets in self.regions
+        ]
         self.weights = {
             "content": recipe.content_weight if recipe.content_layers else 0.0,
             "style": recipe.style_weight if recipe.style_layers else 0.0,
@@ -82,28 +165,61 @@ class Objective:
         }
         self.calibration = dict.fromkeys(self.weights, 1.0)
 
-    def remember(self, picture: Tensor) -> dict[str, Statistics]:
-        """Statistics of a style picture (1, 3, H, W) in every style layer."""
-        features = self.encoder(picture, set(self.recipe.style_layers))
-        return {layer: statistics(f, self.recipe.style_loss) for layer, f in features.items()}
+    @property
+    def calibrated(self) -> bool:
+        """Whether the terms are brought to the same pull before their weights."""
+        return self.recipe.weighting == "calibrated"
+
+    def see(self, x: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
+        """Features of a picture (1, 3, H, W) in the range that the weights are for."""
+        features = self.encoder(x, self.layers if layers is None else layers)
+        return features if self.scale == 1 else {layer: value * self.scale for layer, value in features.items()}
+
+    def learned(
+        self, views: Sequence[StyleView], where: Tensor | None, own: dict[str, Tensor]
+    ) -> dict[str, Statistics]:
+        """The target of every style layer in one place: its styles, and the photo's own as strength leaves them."""
+        kind, layers = self.recipe.style_loss, self.recipe.style_layers
+        parts = []
+        for view in views:
+            for share, picture in view.sizes:
+                features = self.see(picture, set(layers))
+                parts.append((view.weight * share, {n: statistics(f, kind) for n, f in features.items()}))
+        target = blend(parts)
+        strength = self.recipe.strength
+        if strength < 1:
+            kept = {layer: statistics(own[layer], kind, where) for layer in layers}
+            target = blend([(strength, target), (1 - strength, kept)])
+        return target
+
+    def composed(self, x: Tensor) -> Tensor:
+        """The painting where styles are painted, and the photo elsewhere: (1, 3, H, W) -> (1, 3, H, W)."""
+        return x if self.cover is None else self.photo.lerp(x, self.cover)
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         """The raw terms that have a weight, for a picture (1, 3, H, W) in 0..1."""
-        features = self.encoder(x, self.layers)
+        x = self.composed(x)
+        features = self.see(x)
         recipe = self.recipe
         terms = {}
         if self.weights["content"]:
-            distance = losses.normalized_content if recipe.content_loss == "normalized" else losses.content
+            distance = {
+                "normalized": losses.normalized_content,
+                "features": losses.content,
+                "squared_sum": losses.squared_sum,
+            }[recipe.content_loss]
             values = [w * distance(features[n], self.content[n]) for n, w in recipe.content_layers.items()]
             terms["content"] = torch.stack(values).sum() / sum(recipe.content_layers.values())
         if self.weights["style"]:
             values = [
-                w * style_distance(features[n], self.style[n], recipe.style_loss)
+                share * w * style_distance(features[n], targets[n], recipe.style_loss, where) / sizes[n]
+                for share, (where, targets), sizes in zip(self.shares, self.regions, self.sizes, strict=True)
                 for n, w in recipe.style_layers.items()
             ]
             terms["style"] = torch.stack(values).sum() / sum(recipe.style_layers.values())
         if self.weights["tv"]:
-            terms["tv"] = losses.total_variation(x)
+            absolute = recipe.tv_loss == "absolute_sum"
+            terms["tv"] = losses.absolute_variation(x) if absolute else losses.total_variation(x)
         return terms
 
     def pulls(self, x: Tensor) -> dict[str, float]:
@@ -116,7 +232,12 @@ class Objective:
         }
 
     def calibrate(self, x: Tensor, generator: torch.Generator) -> None:
-        """Scale the terms so that at weight 1 each pulls as hard as the hardest, beside the picture x."""
+        """Scale the terms so that at weight 1 each pulls as hard as the hardest, beside the picture x.
+
+        Raw weights are left alone.
+        """
+        if not self.calibrated:
+            return
         noise = torch.rand(x.shape, generator=generator).to(x.device)
         pulls = self.pulls(x.lerp(noise, PROBE_NOISE))
         hardest = max(pulls.values())
@@ -125,3 +246,8 @@ class Objective:
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The scalar that is minimised."""
         return torch.stack([self.weights[n] * self.calibration[n] * value for n, value in terms.items()]).sum()
+
+
+def sum_of(masks: Sequence[Tensor]) -> Tensor:
+    """How far masks (1, 1, H, W) cover the picture together, in 0..1."""
+    return torch.stack(list(masks)).sum(0).clamp(0, 1)

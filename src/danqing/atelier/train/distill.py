@@ -237,10 +237,7 @@ def publish(run: Run, pictures: Pictures, verdict: dict[str, dict[str, float]], 
         "MIT) from relu4_1 on",
         data=f"{run.plan.crops} crops of {len(pictures.photos)} photographs (BSDS500 and one a class of ImageNet) and "
         f"{len(pictures.paintings)} public-domain paintings",
-        quality={
-            f"relative squared error, {layer}": verdict["features"][lesson_of(layer)]
-            for layer in TAUGHT
-        },
+        quality={f"relative squared error, {layer}": verdict["features"][lesson_of(layer)] for layer in TAUGHT},
         mean=(0.45, 0.45, 0.45),
         std=(0.225, 0.225, 0.225),
         multiple_of=1,
