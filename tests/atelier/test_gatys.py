@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: the optimisation engine cannot be tested")
 
-from danqing.atelier import encoders, gatys, objective  # noqa: E402
+from danqing.atelier import descent, encoders, gatys, objective  # noqa: E402
 from danqing.card import Card  # noqa: E402
 from danqing.errors import RunFailed, UsageError  # noqa: E402
 from danqing.picture import Picture  # noqa: E402
@@ -328,3 +328,22 @@ def test_average_pooling_is_what_the_encoder_gets(engine: gatys.GatysStylizer) -
 def test_levels_grow_by_the_ratio() -> None:
     levels = gatys.pyramid((512, 512), Recipe(level_ratio=2**0.5))
     assert [level.size[0] for level in levels] == [128, 181, 256, 362, 512]
+
+
+def test_the_canvas_gives_back_its_start_and_every_frequency_can_move() -> None:
+    x = torch.rand(1, 3, 33, 47)
+    for slope in (0.0, 0.45):
+        canvas = descent.Canvas(x, slope)
+        np.testing.assert_allclose(canvas.picture().detach().numpy(), x.numpy(), atol=1e-6)
+    scale = descent.frequencies((64, 64), 0.45)
+    assert scale.min() > 0
+    assert scale[0, 1] > 3 * scale[32, 32]
+
+
+def test_scaled_frequencies_leave_less_grain(engine: gatys.GatysStylizer) -> None:
+    def grain(slope: float) -> float:
+        done = engine(PHOTO, (as_style(PAINTING),), recipe(steps=30, levels=1, start="content", frequency_slope=slope))
+        change = done.picture.pixels - PHOTO.pixels
+        return float(np.abs(np.diff(change, axis=1)).mean() / np.abs(change).mean())
+
+    assert grain(0.6) < grain(0.0)

@@ -7,13 +7,16 @@ no pyramid, no file and no style.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from danqing.atelier.objective import Objective
 from danqing.recipe import Recipe
+
+MARGIN = 0.02
+"""How far frequencies may leave 0..1 before they feel nothing: at the very edge they could not come back."""
 
 
 class Stopped(Exception):
@@ -28,29 +31,71 @@ class NotFinite(Stopped):
     """The objective left the finite numbers; `picture` is the last good one."""
 
 
+class Canvas:
+    """The painting as an optimiser turns it: its pixels, or what is added to the start in scaled frequencies.
+
+    With a slope p every frequency f of the variable counts f^(−p) in the picture, so that large strokes move before
+    fine grain does (Olah, Mordvintsev & Schubert 2017, "Feature visualization", preconditioning). Departure: added to
+    the start, and p below 1.
+
+    Args:
+        start: (1, 3, H, W) in 0..1.
+        slope: p; 0 = pixels.
+    """
+
+    def __init__(self, start: Tensor, slope: float) -> None:
+        self.start = start.detach().clone().contiguous()  # torch's L-BFGS wants a contiguous gradient
+        self.filter = frequencies(start.shape[2:], slope).to(start.device) if slope else None
+        self.variable = (self.start.clone() if slope == 0 else torch.zeros_like(self.start)).requires_grad_()
+
+    def picture(self) -> Tensor:
+        """(1, 3, H, W), a little beyond 0..1 where that is where the optimiser went."""
+        if self.filter is None:
+            return self.variable
+        spectrum = torch.fft.rfft2(self.variable) * self.filter
+        return (self.start + torch.fft.irfft2(spectrum, s=self.start.shape[2:])).clamp(-MARGIN, 1 + MARGIN)
+
+    def clamp(self) -> None:
+        """Bring the pixels back to 0..1; frequencies are held there by `picture`."""
+        if self.filter is None:
+            with torch.no_grad():
+                self.variable.clamp_(0, 1)
+
+
+def frequencies(size: Sequence[int], slope: float) -> Tensor:
+    """f^(−slope) for every frequency of a real (H, W) picture, (H, W // 2 + 1), with a mean square of 1.
+
+    f in cycles per px, taken as at least 1/64, the breadth of the largest strokes.
+    """
+    f = torch.hypot(torch.fft.fftfreq(size[0])[:, None], torch.fft.rfftfreq(size[1])[None])
+    scale = f.clamp(min=1 / 64).pow(-slope)
+    return scale / scale.square().mean().sqrt()
+
+
 class Slope:
-    """The objective at a picture: its value, its gradient and its terms, as torch's optimisers ask for them.
+    """The objective on a canvas: its value, its gradient and its terms, as torch's optimisers ask for them.
 
     What was asked for last is not computed twice: a line search asks again where it ended.
     """
 
-    def __init__(self, x: Tensor, objective: Objective) -> None:
-        self.x, self.objective = x, objective
+    def __init__(self, canvas: Canvas, objective: Objective) -> None:
+        self.canvas, self.objective = canvas, objective
         self.terms: dict[str, float] = {}
         self._where: Tensor | None = None
         self._value = 0.0
 
     def __call__(self) -> float:
-        """The value at x, whose gradient is put into x."""
-        if self._where is not None and torch.equal(self._where, self.x):
+        """The value there, whose gradient is put into the canvas's variable."""
+        variable = self.canvas.variable
+        if self._where is not None and torch.equal(self._where, variable):
             return self._value
-        terms = self.objective.terms(self.x)
+        terms = self.objective.terms(self.canvas.picture())
         total = self.objective.total(terms)
-        (gradient,) = torch.autograd.grad(total, self.x)
-        self.x.grad = gradient.contiguous()
+        (gradient,) = torch.autograd.grad(total, variable)
+        variable.grad = gradient.contiguous()
         weights, calibration = self.objective.weights, self.objective.calibration
         self.terms = {n: weights[n] * calibration[n] * float(v.detach()) for n, v in terms.items()}
-        self._where, self._value = self.x.detach().clone(), float(total.detach())
+        self._where, self._value = variable.detach().clone(), float(total.detach())
         return self._value
 
 
@@ -65,19 +110,19 @@ def descend(
     Raises:
         NotFinite: at the step where it happens.
     """
-    x = x.detach().clone().contiguous().requires_grad_()  # torch's L-BFGS wants a contiguous gradient
-    optimizer = _optimizer(x, recipe)
-    slope = Slope(x, objective)
+    canvas = Canvas(x, recipe.frequency_slope)
+    optimizer = _optimizer(canvas.variable, recipe)
+    slope = Slope(canvas, objective)
     average, decay = torch.zeros_like(x), recipe.averaging
     good = objective.composed(x.detach()).clone()
     for number in range(1, steps + 1):
         optimizer.step(slope)
         with torch.no_grad():
-            if not (math.isfinite(sum(slope.terms.values())) and bool(torch.isfinite(x).all())):
+            if not (math.isfinite(sum(slope.terms.values())) and bool(torch.isfinite(canvas.variable).all())):
                 raise NotFinite(good)
             if not recipe.line_search:
-                x.clamp_(0, 1)
-            good = x.detach().clamp(0, 1)
+                canvas.clamp()
+            good = canvas.picture().detach().clamp(0, 1)
             if recipe.optimizer == "adam":
                 average.lerp_(good, 1 - decay)
                 good = average / (1 - decay**number)

@@ -160,11 +160,21 @@ def wasserstein(mean: Tensor, covariance: Tensor, target: tuple[Tensor, Tensor])
     return ((mean - target[0]).square().sum() + spread) / mean.shape[0]
 
 
+def _eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues, at least a millionth of their mean, and vectors of a positive semidefinite matrix, in float64.
+
+    In float32 the decomposition does not always converge: channels that never fire repeat the eigenvalue 0.
+    """
+    exact = matrix.double()
+    floor = 1e-6 * exact.diagonal().mean() + 1e-12
+    values, vectors = torch.linalg.eigh(exact + floor * torch.eye(len(exact), dtype=exact.dtype, device=exact.device))
+    return values.clamp(min=floor), vectors
+
+
 def _square_root(matrix: Tensor) -> Tensor:
     """The square root of a positive semidefinite matrix (C, C)."""
-    values, vectors = torch.linalg.eigh(matrix)
-    root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-    return root
+    values, vectors = _eigen(matrix)
+    return ((vectors * values.sqrt()) @ vectors.T).to(matrix.dtype)
 
 
 class _TraceOfRoot(torch.autograd.Function):
@@ -176,18 +186,16 @@ class _TraceOfRoot(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor) -> Tensor:
         """(C, C) -> scalar."""
-        values, vectors = torch.linalg.eigh(matrix)
-        floor = 1e-6 * values[-1].clamp(min=1e-12)
-        roots = values.clamp(min=0).sqrt()
-        ctx.save_for_backward(values.clamp(min=floor).rsqrt(), vectors)
-        total: Tensor = roots.sum()
+        values, vectors = _eigen(matrix)
+        ctx.save_for_backward(values.rsqrt(), vectors)
+        total: Tensor = values.sqrt().sum().to(matrix.dtype)
         return total
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         """Scalar -> (C, C)."""
         inverse, vectors = ctx.saved_tensors
-        root: Tensor = (vectors * inverse) @ vectors.T
+        root: Tensor = ((vectors * inverse) @ vectors.T).to(gradients[0].dtype)
         return 0.5 * gradients[0] * root
 
 
