@@ -24,7 +24,8 @@ import tomli_w
 from danqing import catalog, files
 from danqing.card import Card
 from danqing.errors import ModelDamaged, ModelError, ModelMissing, RunFailed, UsageError
-from danqing.weights import layouts
+from danqing.weights import feeding, layouts
+from tests.weights import matconvnet
 
 WHOLE = np.random.default_rng(0).bytes(300_000)
 DIGEST = hashlib.sha256(WHOLE).hexdigest()
@@ -416,7 +417,7 @@ def test_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 def vgg(name: str, last: str = "conv3_3", *, front: str = "") -> Arrays:
-    """The beginning of a true VGG, seeded, under torchvision's names."""
+    """The beginning of a true VGG under torchvision's names: random, but for what torchvision's is known by."""
     rng, arrays, channels = np.random.default_rng(0), {}, 3
     for place, layer in layouts.torchvision_names(layouts.DEPTHS[name]).items():
         width = layouts.WIDTHS[int(layer[4]) - 1]
@@ -425,6 +426,9 @@ def vgg(name: str, last: str = "conv3_3", *, front: str = "") -> Arrays:
         channels = width
         if layer == last:
             break
+    known = next(n for n in feeding.PUBLISHED if n.name == f"torchvision VGG-{name[3:]}")
+    arrays[f"{front}features.0.weight"][0, 0] = np.reshape(known.kernel, (3, 3))
+    arrays[f"{front}features.0.bias"][0] = known.bias or 0
     return arrays
 
 
@@ -466,6 +470,64 @@ def test_caffes_preprocessing_is_read_from_the_file(tmp_path: Path) -> None:
     assert bias == (-103.939, -116.779, -123.68)
 
 
+def test_matconvnets_files_are_taken_and_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DANQING_HOME", str(tmp_path / "家"))
+    names = layouts.torchvision_names(layouts.DEPTHS["vgg16"])
+    own = {f"{names[k.rpartition('.')[0]]}.{k.rpartition('.')[2]}": v for k, v in vgg("vgg16", "conv4_1").items()}
+    path = matconvnet.write(tmp_path / "网络.MAT", own)
+    card, arrays = catalog.from_file(path, like="compact")
+    assert (card.name, card.channels, card.value_range) == ("vgg16", "RGB", (0, 255))
+    assert card.mean == pytest.approx(matconvnet.MEAN, abs=1e-4)
+    assert card.std == (1, 1, 1)
+    assert card.sha256 == files.sha256(path)
+    assert card.layers[-1] == "relu4_1"
+    assert "RGB 0..255" in card.note
+    for name, array in own.items():
+        np.testing.assert_array_equal(arrays[name], array)
+    assert len(list((tmp_path / "家" / "mat").iterdir())) == 1
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert catalog.from_file(path)[1].keys() == own.keys()
+    with pytest.raises(UsageError, match="holds vgg16, not vgg19"):
+        catalog.from_file(path, like="vgg19")
+    with pytest.raises(ModelMissing, match=r"danqing\[torch\]"):
+        catalog.from_file(matconvnet.write(tmp_path / "b.mat", own, mean=None))
+
+
+def test_a_mat_without_its_mean_needs_a_card(tmp_path: Path) -> None:
+    arrays = {"conv1_1.weight": np.ones((64, 3, 3, 3), np.float32), "conv1_1.bias": np.ones(64, np.float32)}
+    path = matconvnet.write(tmp_path / "无均值.mat", arrays, mean=None)
+    with pytest.raises(ModelDamaged, match=r"averageImage.*无均值"):
+        catalog.from_file(path)
+    papers = {"name": "我的", "kind": "encoder", "file": path.name, "sha256": files.sha256(path), "license": "MIT"}
+    (tmp_path / "无均值.toml").write_text(tomli_w.dumps(papers | {"origin": "我"}), encoding="utf-8")
+    card, read = catalog.from_file(path)
+    assert (card.name, card.note) == ("我的", "")
+    assert read.keys() == arrays.keys()
+
+
+def test_own_names_are_a_vgg_too(tmp_path: Path) -> None:
+    names = layouts.torchvision_names(layouts.DEPTHS["vgg19"])
+    theirs = vgg("vgg19", "conv4_1")
+    own = {f"{names[k.rpartition('.')[0]]}.{k.rpartition('.')[2]}": v for k, v in theirs.items()}
+    bare = {k.removeprefix("features."): v for k, v in theirs.items()}
+    for arrays in (own, bare):
+        card, _ = catalog.from_file(write(tmp_path / "a.safetensors", arrays))
+        assert (card.name, card.mean, card.layers[-1]) == ("vgg19", (0.485, 0.456, 0.406), "relu4_1")
+        assert "torchvision VGG-19" in card.note
+    early, _ = catalog.from_file(write(tmp_path / "b.safetensors", dict(list(own.items())[:6])), like="vgg16")
+    assert early.name == "vgg16"
+
+
+def test_what_nobody_published_has_to_be_told(tmp_path: Path) -> None:
+    arrays = vgg("vgg19", "conv2_1")
+    arrays["features.0.weight"][0, 0, 1, 1] += 1
+    with pytest.raises(ModelDamaged, match="put the word torchvision"):
+        catalog.from_file(write(tmp_path / "谁的.safetensors", arrays))
+    card, _ = catalog.from_file(write(tmp_path / "谁的-caffe.safetensors", arrays))
+    assert (card.channels, card.value_range) == ("BGR", (0, 255))
+    assert "file name" in card.note
+
+
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
 def test_torchvisions_checkpoints(tmp_path: Path, new: bool) -> None:
     torch = pytest.importorskip("torch", reason="torch writes the checkpoint")
@@ -503,7 +565,7 @@ def test_a_card_beside_the_file_counts(tmp_path: Path) -> None:
 def test_what_is_no_vgg_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match="check the path"):
         catalog.from_file(tmp_path / "不在.pth")
-    with pytest.raises(UsageError, match=r"\.safetensors, \.pth"):
+    with pytest.raises(UsageError, match=r"\.safetensors, \.pth, \.pt, \.mat"):
         catalog.from_file(write(tmp_path / "a.bin", vgg("vgg19", "conv1_1")))
     thin = {"features.0.weight": np.ones((8, 3, 3, 3), np.float32), "features.0.bias": np.ones(8, np.float32)}
     with pytest.raises(ModelDamaged, match="how pictures are to be prepared"):

@@ -50,6 +50,7 @@ class Card(BaseModel):
         padding: of each convolution.
         multiple_of, min_size: what sizes it takes, px.
         layers: the features it gives, by name.
+        note: how the preprocessing was found out where the weights came without papers, one line for the user.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -75,6 +76,7 @@ class Card(BaseModel):
     multiple_of: int = Field(default=1, ge=1)
     min_size: int = Field(default=1, ge=1)
     layers: tuple[str, ...] = ()
+    note: str = ""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -8,6 +8,7 @@ its card's. The studies, the bundled styles, are listed here too. This module kn
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import difflib
 import os
 import tomllib
@@ -22,7 +23,7 @@ from danqing import files
 from danqing.card import Card
 from danqing.errors import ModelDamaged, ModelMissing, UsageError
 from danqing.messages import text
-from danqing.weights import layouts, pth, safetensors
+from danqing.weights import feeding, layouts, mat, pth, safetensors
 from danqing.weights.download import TIMEOUT, OnProgress, Wanted, download
 from danqing.weights.safetensors import Arrays
 from danqing.weights.source import listed, told
@@ -32,9 +33,9 @@ MODELS = Path(__file__).with_name("models")
 Form = Literal["weights", "onnx"]
 """A model's weights as arrays, or its graph for runtimes without torch."""
 
-TORCHVISION_MEAN, TORCHVISION_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-CAFFE_MEAN = (103.939, 116.779, 123.68)  # B, G, R
 CHECKPOINTS = (".pth", ".pt")
+WEIGHTS = (".safetensors", *CHECKPOINTS, ".mat")
+"""How the names of weight files end that are read."""
 
 
 # ── models ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -169,7 +170,13 @@ def _read(path: Path, *, name: str | None = None) -> Arrays:
         return safetensors.read(path, name=name)
     if suffix in CHECKPOINTS:
         return pth.read(path, name=name, keep=lambda tensor: not tensor.startswith(layouts.IGNORED))
-    raise UsageError(text("catalog.kind", name=files.shown(path), kinds=", ".join((".safetensors", *CHECKPOINTS))))
+    if suffix == ".mat":
+        return _read_mat(path, name=name).arrays
+    raise UsageError(text("catalog.kind", name=files.shown(path), kinds=", ".join(WEIGHTS)))
+
+
+def _read_mat(path: Path, *, name: str | None = None) -> mat.Network:
+    return mat.read(path, name=name, cache=home() / "mat")
 
 
 def _sound(found: Card, path: Path) -> bool:
@@ -199,15 +206,17 @@ def from_file(path: str | Path, *, like: str | None = None) -> tuple[Card, Array
     """A user's own file of an encoder: its card, read beside it or made from what it is, and its arrays.
 
     A card beside the file (`<stem>.toml`) counts. Without one, the file must be a VGG-16 or VGG-19, or the beginning
-    of one, in torchvision's layout; it is fed as torchvision feeds it unless a safetensors file states otherwise.
+    of one, in torchvision's names or the literature's, and it must be known how pictures are prepared for it; the
+    card's `note` says how that was found out. What counts, in this order: that it is MatConvNet's, what a safetensors
+    file states, that its first layer is a published one, and a word in the file's name (`feeding`).
 
     Args:
-        path: `.safetensors`, or a PyTorch checkpoint.
+        path: `.safetensors`, a PyTorch checkpoint, or MatConvNet's `.mat`.
         like: `vgg16` or `vgg19`, where the file ends before the two differ; other names do not count.
 
     Raises:
         ModelMissing: no such file, or it cannot be read.
-        ModelDamaged: damaged, or no such encoder; every problem is listed.
+        ModelDamaged: damaged, no such encoder, or one of unknown preparation; every problem is listed.
         UsageError: of a kind that is not read, or the other VGG than asked for.
     """
     path = Path(path)
@@ -215,38 +224,40 @@ def from_file(path: str | Path, *, like: str | None = None) -> tuple[Card, Array
     if papers.is_file():
         own = Card.load(papers)
         return own.model_copy(update={"sha256": verify(own, path), "file": path.name}), _read(path)
-    arrays = _read(path)
-    layout = layouts.recognise(arrays.keys(), like=like if like in layouts.DEPTHS else None)
-    wrong = layouts.problems(arrays, layout)
-    if wrong:
-        raise ModelDamaged(text("weights.misfit", name=files.shown(path.name), problems=listed(wrong)))
-    name = layouts.true_vgg(arrays, layout)
-    if name is None:
-        raise ModelDamaged(text("catalog.no_papers", name=files.shown(path.name), card=files.shown(papers.name)))
-    if like in layouts.DEPTHS and like != name:
-        raise UsageError(text("catalog.other", name=files.shown(path.name), found=name, like=like))
-    return _made(path, name, layout), arrays
-
-
-def _made(path: Path, name: str, layout: layouts.Layout) -> Card:
-    """A card for a true VGG that has none."""
+    network = _read_mat(path) if path.suffix.lower() == ".mat" else mat.Network(arrays=_read(path), mean=None)
+    arrays = network.arrays
+    name, layout = _recognised(path, arrays, like if like in layouts.DEPTHS else None)
     about = safetensors.metadata(path) if path.suffix.lower() == ".safetensors" else {}
-    stated = about.get("input", "").replace(" ", "")
-    caffe = "BGR" in stated and "0..255" in stated
-    return Card(
+    first = arrays[layout.names["conv1_1.weight"]], arrays[layout.names["conv1_1.bias"]]
+    feed, note = feeding.decide(path, first, words=about.get("input", ""), mean=network.mean)
+    made = Card(
         name=name,
         kind="encoder",
         file=path.name,
         sha256=files.sha256(path),
         license="unknown",
         origin=told(about.get("origin", "")) or files.shown(path.name),
-        channels="BGR" if caffe else "RGB",
-        value_range=(0.0, 255.0) if caffe else (0.0, 1.0),
-        mean=CAFFE_MEAN if caffe else TORCHVISION_MEAN,
-        std=(1.0, 1.0, 1.0) if caffe else TORCHVISION_STD,
+        note=note,
         min_size=16,
         layers=tuple(f"relu{layer[4:]}" for layer in layout.layers),
+        **dataclasses.asdict(feed),
     )
+    return made, arrays
+
+
+def _recognised(path: Path, arrays: Arrays, like: str | None) -> tuple[str, layouts.Layout]:
+    """Which VGG a file without a card holds, and under which names."""
+    name = files.shown(path.name)
+    layout = layouts.recognise(arrays.keys(), like=like)
+    if wrong := layouts.problems(arrays, layout):
+        raise ModelDamaged(text("weights.misfit", name=name, problems=listed(wrong)))
+    found = layouts.true_vgg(arrays, layout, like=like)
+    if found is None:
+        card = files.shown(path.with_suffix(".toml").name)
+        raise ModelDamaged(text("catalog.no_papers", name=name, card=card))
+    if like and like != found:
+        raise UsageError(text("catalog.other", name=name, found=found, like=like))
+    return found, layout
 
 
 # ── studies ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -198,4 +198,4 @@ def _listed(folder: Path) -> list[str]:
 
 
 def _may_be_input(name: str) -> bool:
-    return formats.by_suffix(name) is not None or PurePath(name).suffix.lower() in (".safetensors", ".pth")
+    return formats.by_suffix(name) is not None or PurePath(name).suffix.lower() in catalog.WEIGHTS

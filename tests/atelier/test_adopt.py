@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 torch = pytest.importorskip("torch", reason="encoders need torch")
 
@@ -16,7 +18,8 @@ from danqing import catalog  # noqa: E402
 from danqing.atelier import adopt  # noqa: E402
 from danqing.card import Card  # noqa: E402
 from danqing.errors import ModelDamaged  # noqa: E402
-from danqing.weights import layouts  # noqa: E402
+from danqing.weights import feeding, layouts  # noqa: E402
+from tests.weights import matconvnet  # noqa: E402
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -145,6 +148,83 @@ def test_all_problems_are_told_at_once() -> None:
 def test_what_is_no_encoder_is_refused(arrays: Arrays) -> None:
     with pytest.raises(ModelDamaged, match="do not fit"):
         adopt.encoder(card(), arrays)
+
+
+# ── one network, written down in every way that is read ─────────────────────────────────────────────────────────────
+
+
+def caffe_network() -> Arrays:
+    """The beginning of a VGG-19 that sees B, G, R in 0..255: random, but for the kernel that Caffe's is known by."""
+    rng, arrays, channels = np.random.default_rng(0), {}, 3
+    for layer in ("conv1_1", "conv1_2", "conv2_1"):
+        width = layouts.WIDTHS[int(layer[4]) - 1]
+        weight = rng.normal(size=(width, channels, 3, 3)) * np.sqrt(2 / 9 / channels)
+        arrays[f"{layer}.weight"] = weight.astype(np.float32)
+        arrays[f"{layer}.bias"] = rng.normal(size=width).astype(np.float32)
+        channels = width
+    arrays["conv1_1.weight"][0, 0] = np.reshape(feeding.PUBLISHED[0].kernel, (3, 3))
+    arrays["conv1_1.bias"][0] = feeding.PUBLISHED[0].bias
+    return arrays
+
+
+def turned(arrays: Arrays) -> Arrays:
+    """The same network for R, G, B."""
+    return arrays | {"conv1_1.weight": np.ascontiguousarray(arrays["conv1_1.weight"][:, ::-1])}
+
+
+def for_torchvision(arrays: Arrays) -> Arrays:
+    """The same network for R, G, B in 0..1, normalised: 255 (std x + mean) - 255 mean', written into conv1_1."""
+    weight = turned(arrays)["conv1_1.weight"].astype(np.float64)
+    mean, std = (np.array(TORCHVISION[k])[:, None, None] * 255 for k in ("mean", "std"))
+    shift = (weight * (mean - np.array(CAFFE["mean"])[::-1, None, None])).sum((1, 2, 3))
+    first = {"conv1_1.weight": (weight * std).astype(np.float32)}
+    return arrays | first | {"conv1_1.bias": (arrays["conv1_1.bias"] + shift).astype(np.float32)}
+
+
+def theirs(arrays: Arrays) -> dict[str, torch.Tensor]:
+    """Under torchvision's names, for a checkpoint."""
+    places = {layer: place for place, layer in layouts.torchvision_names(layouts.DEPTHS["vgg19"]).items()}
+    return {f"{places[k[:7]]}{k[7:]}": torch.from_numpy(v) for k, v in arrays.items()}
+
+
+def written(folder: Path, way: str) -> Path:
+    arrays = caffe_network()
+    match way:
+        case "caffe":
+            torch.save(theirs(arrays), folder / "权重.pth")
+            return folder / "权重.pth"
+        case "caffe, own names":
+            torch.save({k: torch.from_numpy(v) for k, v in arrays.items()}, folder / "vgg_conv.pth")
+            return folder / "vgg_conv.pth"
+        case "torchvision":
+            torch.save(theirs(for_torchvision(arrays)), folder / "torchvision-权重.pth")
+            return folder / "torchvision-权重.pth"
+        case "mat, old" | "mat, new":
+            return matconvnet.write(folder / "网络.mat", turned(arrays), old=way.endswith("old"))
+        case _:
+            words = {"input": "BGR, 0..255, minus (103.939,116.779,123.68)"}
+            (folder / "权重.safetensors").write_bytes(safetensors.numpy.save(arrays, metadata=words))
+            return folder / "权重.safetensors"
+
+
+@pytest.mark.parametrize("way", ["caffe", "caffe, own names", "torchvision", "mat, old", "mat, new", "safetensors"])
+def test_the_same_network_gives_the_same_features_however_it_is_written(way: str, tmp_path: Path) -> None:
+    arrays = caffe_network()
+    x = torch.rand(1, 3, 40, 32, generator=torch.Generator().manual_seed(0))
+    y = 255 * x.flip(1) - torch.tensor(CAFFE["mean"])[:, None, None]
+    expected = {}
+    for layer in ("conv1_1", "conv1_2", "conv2_1"):
+        y = F.max_pool2d(y, 2) if layer == "conv2_1" else y
+        y = F.conv2d(y, *(torch.from_numpy(arrays[f"{layer}.{part}"]) for part in ("weight", "bias")), padding=1)
+        expected[layer] = y
+        y = F.relu(y)
+    features = adopt.encoder(*catalog.from_file(written(tmp_path, way)))(x, expected)
+    edge = 3 if way == "torchvision" else 0  # where the padding is torchvision's mean instead of Caffe's
+    for layer, oracle in expected.items():
+        height, width = oracle.shape[2:]
+        inside = (..., slice(edge, height - edge), slice(edge, width - edge))
+        error = (features[layer][inside] - oracle[inside]).abs().max() / oracle.abs().max()
+        assert error < 1e-4, layer
 
 
 BUNDLED = [card.name for card in catalog.cards() if not card.urls and card.kind == "encoder"]

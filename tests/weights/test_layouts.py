@@ -54,3 +54,13 @@ def test_batch_norms_network_is_not_taken_for_a_plain_one() -> None:
     layout = layouts.recognise(names)
     assert "features.1.running_mean" in layout.unknown
     assert "features.3.weight" in layout.unknown
+
+
+def test_the_convolutions_alone_are_recognised() -> None:
+    places = layouts.torchvision_names(layouts.DEPTHS["vgg16"])
+    layout = layouts.recognise(parameters(*(place.removeprefix("features.") for place in places)))
+    assert layout.depths == layouts.DEPTHS["vgg16"]
+    assert layout.names["conv2_1.weight"] == "5.weight"
+    assert layout.unknown == ()
+    padded = layouts.recognise(parameters("0", "2", "5", "9", "12"))  # with layers for its padding between them
+    assert padded.unknown == ("9.bias", "9.weight")

@@ -1,8 +1,9 @@
 """Layouts: how files name the convolutions of a VGG, and which VGG a file holds.
 
 Names and shapes go in, our names (`conv3_1.weight`) come out. Two spellings are known: torchvision's, which counts
-every module (`features.10.weight`), and the literature's. Widths are whatever the arrays have; where the pools stand
-decides which network it is. This module knows no torch and no preprocessing.
+every module (`features.10.weight`, or `10.weight` where only that part was saved), and the literature's. Widths are
+whatever the arrays have; where the pools stand decides which network it is. This module knows no torch and no
+preprocessing.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ IGNORED = ("classifier.",)
 """The end of torchvision's networks, which names objects and is no part of an encoder."""
 
 _PARAMETER = re.compile(r"^(?P<layer>.+)\.(?P<part>weight|bias)$")
+_BARE = re.compile(r"^[0-9]{1,2}\.(weight|bias)$")  # of torchvision's `features` alone
 _OWN = re.compile(r"^conv(?P<block>[1-9])_(?P<number>[1-9])$")
 
 
@@ -76,6 +78,8 @@ def recognise(names: Collection[str], *, like: str | None = None) -> Layout:
     """
     front = "module." if names and all(name.startswith("module.") for name in names) else ""
     parameters = {name: name.removeprefix(front) for name in names}
+    if parameters and all(_BARE.match(bare) for bare in parameters.values()):
+        parameters = {name: f"features.{bare}" for name, bare in parameters.items()}
     layers = {m["layer"] for bare in parameters.values() if (m := _PARAMETER.match(bare))}
     if any(_OWN.match(layer) for layer in layers):
         known = {layer: layer for layer in layers if _OWN.match(layer)}
@@ -94,13 +98,19 @@ def recognise(names: Collection[str], *, like: str | None = None) -> Layout:
     return Layout(names=ordered, depths=depths, unknown=tuple(sorted(unknown)))
 
 
-def true_vgg(arrays: Mapping[str, NDArray[Any]], layout: Layout) -> str | None:
-    """`vgg19` or `vgg16` if the arrays are the beginning of one, in torchvision's names and with all its channels."""
-    for layer in layout.layers:
-        name = layout.names[f"{layer}.weight"]
-        if "features." not in name or arrays[name].shape[0] != WIDTHS[int(layer[4]) - 1]:
-            return None
-    return next((name for name, depths in DEPTHS.items() if depths == layout.depths), None)
+def true_vgg(arrays: Mapping[str, NDArray[Any]], layout: Layout, *, like: str | None = None) -> str | None:
+    """`vgg19` or `vgg16` if the arrays are the beginning of one, with all its channels.
+
+    Args:
+        arrays: by the file's names; nothing is wrong with them by `problems`.
+        layout: as `recognise` put them in order.
+        like: `vgg19` or `vgg16` where the file ends before the two differ.
+    """
+    widths = {layer: arrays[layout.names[f"{layer}.weight"]].shape[0] for layer in layout.layers}
+    if any(width != WIDTHS[int(layer[4]) - 1] for layer, width in widths.items()):
+        return None
+    candidates = sorted(DEPTHS, key=lambda name: name != (like or "vgg19"))
+    return next((name for name in candidates if order(DEPTHS[name])[: len(widths)] == [*widths]), None)
 
 
 def _own_depths(layers: Iterable[str]) -> tuple[int, ...]:
