@@ -216,6 +216,7 @@ def test_without_scipy_one_line_names_the_extra(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_file_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("scipy")
     monkeypatch.setattr("danqing.limits.max_file_bytes", lambda: 100)
     (tmp_path / "a.mat").write_bytes(HEAD)
     refused(tmp_path / "a.mat", "a.mat", DoesNotFit)

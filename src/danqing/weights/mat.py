@@ -70,7 +70,6 @@ def read(path: Path | str, *, name: str | None = None, cache: Path | None = None
     with opened(path, name) as file:
         _check_head(file)
         _check_whole(file)
-        limits.check_file(file.size, name=file.name)
         kept = cache / f"{_digest(file)}-{_KEPT}.safetensors" if cache else None
         if kept is not None:
             with contextlib.suppress(DanqingError, OSError):  # not there, cut or altered: it is made again
@@ -116,6 +115,7 @@ def _answer(file: Source) -> bytes:
     """What the child says to a file."""
     if importlib.util.find_spec("scipy") is None:
         raise ModelMissing(text("weights.mat_extra", name=file.name))
+    limits.check_file(file.size, name=file.name)
     order = json.dumps({"seconds": SECONDS, "memory": _MEMORY + 4 * file.size})
     try:
         # -P: the folder of the script stays out of the module path. One thread: each takes address space.
