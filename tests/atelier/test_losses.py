@@ -166,3 +166,28 @@ def test_absolute_variation_counts_every_pair_of_neighbours() -> None:
     picture = torch.zeros(1, 3, 4, 5)
     picture[0, :, 1, 2] = 1
     assert losses.absolute_variation(picture).item() == 3 * 4 * 255
+
+
+@pytest.mark.parametrize("guided", [False, True])
+def test_the_gradient_of_mean_and_covariance(
+    features: torch.Tensor, guided: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against torch's own differentiation of the formula, in pieces that do not divide the positions."""
+    monkeypatch.setattr(losses, "PIECE", 20)
+    guide = torch.rand(1, 1, 7, 9) if guided else None
+    weight = (guide if guided else torch.ones(1, 1, 7, 9)).reshape(-1, 1) / (guide.sum() if guided else 63)
+    of_mean, of_covariance = torch.rand(5), torch.rand(5, 5)
+
+    def formula(x: torch.Tensor) -> torch.Tensor:
+        flat = x[0].reshape(5, -1).T
+        mean = (flat * weight).sum(0)
+        covariance = (flat - mean).T @ ((flat - mean) * weight)
+        return (mean * of_mean).sum() + (covariance * of_covariance).sum()
+
+    def ours(x: torch.Tensor) -> torch.Tensor:
+        mean, covariance = losses.mean_and_covariance(x, guide)
+        return (mean * of_mean).sum() + (covariance * of_covariance).sum()
+
+    x = features.clone().requires_grad_()
+    expected, found = (torch.autograd.grad(f(x), x)[0] for f in (formula, ours))
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-4, atol=1e-6)

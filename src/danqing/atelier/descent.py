@@ -53,7 +53,8 @@ class Canvas:
         if self.filter is None:
             return self.variable
         spectrum = torch.fft.rfft2(self.variable) * self.filter
-        return (self.start + torch.fft.irfft2(spectrum, s=self.start.shape[2:])).clamp(-MARGIN, 1 + MARGIN)
+        picture: Tensor = self.start + torch.fft.irfft2(spectrum, s=self.start.shape[2:])
+        return picture.clamp(-MARGIN, 1 + MARGIN)
 
     def clamp(self) -> None:
         """Bring the pixels back to 0..1; frequencies are held there by `picture`."""
@@ -69,7 +70,7 @@ def frequencies(size: Sequence[int], slope: float) -> Tensor:
     """
     f = torch.hypot(torch.fft.fftfreq(size[0])[:, None], torch.fft.rfftfreq(size[1])[None])
     scale = f.clamp(min=1 / 64).pow(-slope)
-    return scale / scale.square().mean().sqrt()
+    return torch.div(scale, scale.square().mean().sqrt())
 
 
 class Slope:

@@ -13,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+PIECE = 1 << 15
+"""Positions that are brought to float32 at a time."""
+
 # ── statistics ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -41,8 +44,8 @@ def gram(features: Tensor, guide: Tensor | None = None) -> Tensor:
     G = F·Fᵀ / (h·w), Gatys, Ecker & Bethge 2015, equation 3; with a guide each position counts by it (Gatys et al.
     2017, equation 4). Departure: divided by the positions, so that pictures of different sizes compare.
     """
-    flat = positions(features)
-    return flat.T @ (flat * weights_of(guide, features))
+    mean, covariance = mean_and_covariance(features, guide)
+    return covariance + torch.outer(mean, mean)
 
 
 def mean_and_covariance(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -51,15 +54,43 @@ def mean_and_covariance(features: Tensor, guide: Tensor | None = None) -> tuple[
     The Gram matrix of rectified features is dominated by their means, that is by colour; with the mean taken out, what
     remains is texture.
     """
-    flat = positions(features)
-    if guide is None:
-        mean = flat.mean(0)
-        flat = flat - mean
-        return mean, flat.T @ flat / flat.shape[0]
-    share = weights_of(guide, features)
-    mean = (flat * share).sum(0)
-    flat = flat - mean
-    return mean, flat.T @ (flat * share)
+    found: tuple[Tensor, Tensor] = _MeanAndCovariance.apply(features, weights_of(guide, features))  # type: ignore[no-untyped-call]
+    return found
+
+
+class _MeanAndCovariance(torch.autograd.Function):
+    """Mean and covariance without float32 copies of all features: they are read in pieces, here and for the gradient.
+
+    With positions f of share w: dμ/df = w, and dΣ/df applied to G is w (G + Gᵀ)(f − μ), for Σ w (f − μ) = 0.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """(1, C, h, w) of any precision and (h·w, 1) -> float32 (C,), (C, C)."""
+        flat = features[0].permute(1, 2, 0).reshape(-1, features.shape[1])
+        mean = features.new_zeros(features.shape[1], dtype=torch.float32)
+        covariance = features.new_zeros((features.shape[1],) * 2, dtype=torch.float32)
+        for piece, counts in zip(torch.split(flat, PIECE), torch.split(share, PIECE), strict=True):
+            mean += (piece.float().T @ counts)[:, 0]
+        for piece, counts in zip(torch.split(flat, PIECE), torch.split(share, PIECE), strict=True):
+            centred = piece.float() - mean
+            covariance += centred.T @ (centred * counts)
+        ctx.save_for_backward(features, share, mean)
+        return mean, covariance
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """(C,), (C, C) -> the features' gradient, in their precision."""
+        features, share, mean = ctx.saved_tensors
+        of_mean, of_covariance = gradients[0], gradients[1] + gradients[1].T
+        result = torch.empty_like(features)
+        flat = features[0].permute(1, 2, 0).reshape(-1, features.shape[1])
+        found = torch.empty_like(flat)
+        for first in range(0, len(flat), PIECE):
+            piece = slice(first, first + PIECE)
+            found[piece] = (((flat[piece].float() - mean) @ of_covariance + of_mean) * share[piece]).to(flat.dtype)
+        result[0] = found.reshape(*features.shape[2:], -1).permute(2, 0, 1)
+        return result, None
 
 
 def mean_and_deviation(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from danqing.atelier import losses
 from danqing.atelier.encoders import VGG
@@ -212,7 +213,7 @@ class Objective:
             terms["content"] = torch.stack(values).sum() / sum(recipe.content_layers.values())
         if self.weights["style"]:
             values = [
-                share * w * style_distance(features[n], targets[n], recipe.style_loss, where) / sizes[n]
+                share * w * self.distance(features[n], targets[n], where) / sizes[n]
                 for share, (where, targets), sizes in zip(self.shares, self.regions, self.sizes, strict=True)
                 for n, w in recipe.style_layers.items()
             ]
@@ -221,6 +222,14 @@ class Objective:
             absolute = recipe.tv_loss == "absolute_sum"
             terms["tv"] = losses.absolute_variation(x) if absolute else losses.total_variation(x)
         return terms
+
+    def distance(self, features: Tensor, target: Statistics, where: Tensor | None) -> Tensor:
+        """`style_distance`, its float32 copies of the features kept for the gradient only if memory may be spent."""
+        kind = self.recipe.style_loss
+        if self.recipe.checkpoint and torch.is_grad_enabled():
+            found: Tensor = checkpoint(style_distance, features, target, kind, where, use_reentrant=False)
+            return found
+        return style_distance(features, target, kind, where)
 
     def pulls(self, x: Tensor) -> dict[str, float]:
         """How hard each calibrated term pulls at x: the norm of its gradient, before its weight."""
