@@ -15,7 +15,7 @@ from PIL import Image  # noqa: E402
 
 from danqing.atelier import encoders  # noqa: E402
 from danqing.atelier.train import distill, lessons  # noqa: E402
-from danqing.atelier.train.teachers import TAUGHT, thin  # noqa: E402
+from danqing.atelier.train.teachers import LESSONS, TAUGHT, layer_of, thin  # noqa: E402
 from danqing.card import Card  # noqa: E402
 from tests.atelier.conftest import pattern, seeded  # noqa: E402
 
@@ -32,10 +32,11 @@ class FakeTeachers(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.net = seeded(encoders.VGG((6, 7, 8, 9, 10)), seed=11)
-        self.widths = {layer: self.net.convolution(layer).out_channels for layer in TAUGHT}
+        self.widths = {lesson: self.net.convolution(layer_of(lesson)).out_channels for lesson in LESSONS}
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        return self.net(x, TAUGHT)
+        features = self.net(x, TAUGHT)
+        return {lesson: features[layer_of(lesson)] for lesson in LESSONS}
 
 
 @pytest.fixture
@@ -139,7 +140,7 @@ def test_what_is_published_has_papers_that_fit(pictures: lessons.Pictures, tmp_p
         [(pattern(300, 300, seed=s).pixels * 255).astype(np.uint8) for s in (1, 2)],
         [(pattern(300, 300, seed=3).pixels * 255).astype(np.uint8)],
     )
-    distill.publish(run, big, {"features": {"relu1_1": 0.5}}, tmp_path)
+    distill.publish(run, big, {"features": dict.fromkeys(LESSONS, 0.5)}, tmp_path)
     card = Card.load(tmp_path / "compact.toml")
     assert card.layers[-1] == "relu5_1"
     assert sum((tmp_path / name).stat().st_size for name in (card.file, card.onnx or "")) < 5_000_000
