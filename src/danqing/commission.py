@@ -16,18 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from danqing import catalog, engines, inputs, machine
+from danqing import catalog, engines, inputs, limits
 from danqing.errors import DoesNotFit, RunFailed, UsageError
-from danqing.files import sha256
+from danqing.files import sha256, shown
 from danqing.image import color, mask
-from danqing.image.fit import fit, fitted_size, resize
+from danqing.image.fit import fit, fitted_size, resize, square
 from danqing.inputs import Input, StyleLike, opaque
 from danqing.messages import text
 from danqing.picture import Picture
 from danqing.picture.load import PictureSource
+from danqing.preset import find as find_preset
 from danqing.problems import choices
 from danqing.recipe import Recipe, Source, StyleSource, bare_name
+from danqing.regions import Regions
 from danqing.style import Style
 from danqing.stylizer import Estimate, OnStep, Pastiche, Prior, Stylizer
 
@@ -50,6 +53,8 @@ class Commission:
         recipe: with references to all inputs.
         estimate: memory and time that it will take.
         notes: what had to be decided, a line each, in the user's language.
+        start: what the painting starts from, at its size.
+        cover: where styles are painted, (H, W) in 0..1; elsewhere the photo stays. None = everywhere.
     """
 
     content: Picture
@@ -58,6 +63,7 @@ class Commission:
     estimate: Estimate
     notes: tuple[str, ...] = ()
     start: Picture | None = None
+    cover: NDArray[np.float32] | None = None
     stylizer: Stylizer
 
     def paint(self, on_step: OnStep | None = None) -> Pastiche:
@@ -81,6 +87,8 @@ class Commission:
         pixels = pastiche.picture.pixels
         if self.recipe.keep_color is not None:
             pixels = color.keep_color(pixels, flat.pixels, self.recipe.keep_color)
+            if self.cover is not None:
+                pixels = mask.composite(flat.pixels, pixels, self.cover)
         picture = mask.reattach(pixels, self.content)
         return dataclasses.replace(pastiche, picture=picture, recipe=self.recipe, seconds=seconds)
 
@@ -90,6 +98,10 @@ def prepare(
     style: Styles | None = None,
     *,
     recipe: Recipe | str | Path | None = None,
+    preset: str | None = None,
+    masks: Sequence[PictureSource | None] = (),
+    protect: PictureSource | None = None,
+    max_memory: int | str | None = None,
     beside: str | Path | None = None,
     folders: Sequence[str | Path] = (),
     name: str | None = None,
@@ -104,6 +116,10 @@ def prepare(
 
     Args:
         photo, style, recipe, knobs: as for `danqing.paint`.
+        preset: the name of a `danqing.preset` to begin with, instead of a recipe.
+        masks: for each style, in order, a picture that is white where it is painted, or None.
+        protect: a picture that is white where the photo is to be left alone.
+        max_memory: bytes, or text such as `4G`, that the painting may take; by default what the machine can spare.
         beside: the folder to look in for what the recipe names; that of a recipe's file, unless told.
         folders: where else to look, sub-folders included.
         name: what to call a photo that has no path.
@@ -116,19 +132,25 @@ def prepare(
     Raises:
         DanqingError: one line that says what is wrong; all problems of the knobs at once.
     """
-    base, folder = _opened(recipe)
+    base, folder = _opened(recipe, preset)
+    budget = limits.budget(max_memory)
     chosen = _chosen(knobs, start=start, encoder_weights=encoder_weights)
     start = None if _is_word(start) else start
     lookup = base.turned(chosen)  # all knobs are checked before any file is opened
-    given = {"content": photo, "styles": style, "start_picture": start, "encoder_weights": encoder_weights}
+    given = {
+        "content": photo, "styles": style, "start_picture": start, "encoder_weights": encoder_weights,
+        "protect": protect,
+    }  # fmt: skip
     found = _found(lookup, given, beside=Path(beside or folder), folders=[Path(other) for other in folders])
     content = _content(photo, lookup, found, name=name, keep_gps=keep_gps)
     painted_in, references = _styles(style, lookup, found)
+    regions = Regions.read(painted_in, references, lookup, found, masks=masks, protect=protect)
     begin = _start_picture(start, lookup, found)
     weights = Path(encoder_weights) if encoder_weights else lookup.encoder_weights and found[lookup.encoder_weights]
     sources = {
         "content": content.source,
-        "styles": references,
+        "styles": regions.references,
+        "protect": regions.protect.source if regions.protect else None,
         "start_picture": begin.source if begin else None,
         "encoder_weights": Source(name=bare_name(weights), sha256=sha256(weights)) if weights else None,
     }
@@ -136,20 +158,30 @@ def prepare(
     stylizer = engines.open(full.engine, encoder_weights=weights)
     if weights is None:
         _fetch(full.encoder, offline=offline, on_download=on_download)
-    fitted, full, notes = _fitted(content.picture, full, stylizer)
+    photograph = square(content.picture) if full.square else content.picture
+    fitted, full, notes = _fitted(photograph, full, stylizer, budget)
+    placed, cover = regions.at(fitted.size, square=full.square)
     return Commission(
         content=fitted,
-        styles=tuple(dataclasses.replace(s, source=opaque(s)) for s in painted_in),
+        styles=tuple(
+            dataclasses.replace(s, source=square(opaque(s)) if full.square else opaque(s), mask=m)
+            for s, m in zip(painted_in, placed, strict=True)
+        ),
         recipe=full,
         estimate=stylizer.estimate(fitted.size, full),
-        notes=(*content.picture.notes, *notes),
+        notes=(*content.picture.notes, *regions.notes(photograph.size), *notes),
         start=_at_size(begin.picture, fitted.size) if begin else None,
+        cover=cover,
         stylizer=stylizer,
     )
 
 
-def _opened(recipe: Recipe | str | Path | None) -> tuple[Recipe, Path]:
+def _opened(recipe: Recipe | str | Path | None, preset: str | None) -> tuple[Recipe, Path]:
     """A recipe, and the folder in which its inputs are looked for."""
+    if preset is not None:
+        if recipe is not None:
+            raise UsageError(text("api.preset_and_recipe", preset=shown(preset)))
+        return find_preset(preset).recipe, Path()
     if isinstance(recipe, str | Path):
         return Recipe.load(recipe), Path(recipe).parent
     return recipe or Recipe(), Path()
@@ -188,12 +220,13 @@ def _found(recipe: Recipe, given: Mapping[str, object], *, beside: Path, folders
     """The files of those inputs of a recipe that the caller has not given himself."""
     gallery = {entry.name for entry in catalog.styles()} if given["styles"] is None else set()
     sources: list[Source] = []
-    for knob in ("content", "start_picture", "encoder_weights"):
+    for knob in ("content", "start_picture", "encoder_weights", "protect"):
         source: Source | None = getattr(recipe, knob)
         if given[knob] is None and source is not None:
             sources.append(source)
     if given["styles"] is None:
         sources += [s for s in recipe.styles if s.sha256 or s.path or s.name not in gallery]
+        sources += [s.mask for s in recipe.styles if s.mask is not None]
     return inputs.find(sources, beside=beside, below=folders)
 
 
@@ -240,24 +273,32 @@ def _at_size(picture: Picture, size: tuple[int, int]) -> Picture:
     return Picture(pixels=np.clip(resize(pixels, size), 0, 1) if picture.size != size else pixels)
 
 
-def _fitted(photo: Picture, recipe: Recipe, stylizer: Stylizer) -> tuple[Picture, Recipe, list[str]]:
-    """The photo at the size of the painting: what is asked for, else its own up to `UNASKED`, else what fits."""
-    available, notes = machine.memory_available(), []
+def _fitted(photo: Picture, recipe: Recipe, stylizer: Stylizer, budget: int) -> tuple[Picture, Recipe, list[str]]:
+    """The photo at the size of the painting, and how it is painted, so that it fits into `budget` bytes.
+
+    The size is what is asked for, else the photo's own up to `UNASKED`. What does not fit is painted with activations
+    computed twice, then, if no size was asked for, smaller.
+    """
+    notes = []
     asked = recipe.size is not None or recipe.width is not None
     if not asked and max(photo.size) > UNASKED:
         recipe = recipe.turned({"size": UNASKED})
         notes.append(text("api.note_unasked", size=UNASKED, own=max(photo.size)))
     wanted = fitted_size(photo.size, size=recipe.size, width=recipe.width, enlarge=recipe.enlarge)
-    if stylizer.estimate(wanted, recipe).memory > available:
-        largest = _largest(wanted, recipe, stylizer, available)
-        needs = f"{stylizer.estimate(wanted, recipe).memory / 1e9:.1f}"
-        fields = {"width": wanted[0], "height": wanted[1], "needs": needs, "has": f"{available / 1e9:.1f}"}
-        if largest is None:
-            raise DoesNotFit(text("api.nothing_fits", **fields))
-        if asked:
-            raise DoesNotFit(text("api.too_large", size=largest, **fields))
-        recipe = recipe.turned({"size": largest})
-        notes.append(text("api.note_smaller", size=largest, **fields))
+    needs = stylizer.estimate(wanted, recipe).memory
+    if needs > budget:
+        fields = {"width": wanted[0], "height": wanted[1], "needs": f"{needs / 1e9:.1f}", "has": f"{budget / 1e9:.1f}"}
+        recipe = recipe.turned({"checkpoint": True})
+        if stylizer.estimate(wanted, recipe).memory <= budget:
+            notes.append(text("api.note_checkpoint", **fields))
+        else:
+            largest = _largest(wanted, recipe, stylizer, budget)
+            if largest is None:
+                raise DoesNotFit(text("api.nothing_fits", **fields))
+            if asked:
+                raise DoesNotFit(text("api.too_large", size=largest, **fields))
+            recipe = recipe.turned({"size": largest})
+            notes.append(text("api.note_smaller", size=largest, **fields))
     return fit(photo, size=recipe.size, width=recipe.width, enlarge=recipe.enlarge), recipe, notes
 
 

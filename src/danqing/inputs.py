@@ -6,6 +6,7 @@ what is hashed is what is painted. This module knows no engine.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import re
@@ -74,7 +75,8 @@ def read_styles(styles: StyleLike | Sequence[StyleLike]) -> tuple[tuple[Style, .
 def _read_style(style: StyleLike) -> tuple[Style, StyleSource]:
     if isinstance(style, Style):
         if isinstance(style.source, str):
-            return _from_gallery(style.source, style.weight)
+            found, reference = _from_gallery(style.source, style.weight)
+            return dataclasses.replace(found, mask=style.mask), reference
         return style, StyleSource(name=bare_name(style.name), weight=_weight(style.weight, style.name))
     if isinstance(style, str):
         name, weight = split_weight(style, _is_file)

@@ -6,8 +6,10 @@ and asks `machine` how many there are; it opens no file.
 
 from __future__ import annotations
 
+import re
+
 from danqing import machine
-from danqing.errors import DoesNotFit
+from danqing.errors import DoesNotFit, UsageError
 from danqing.messages import text
 
 MAX_EDGE = 65_536
@@ -35,6 +37,25 @@ DECODER_SECONDS = 30.0
 def max_pixels() -> int:
     """The most pixels of one picture that the memory free at this moment allows to read."""
     return max(1, int(machine.memory_available() * SHARE / LOAD_BYTES))
+
+
+def budget(asked: int | str | None = None) -> int:
+    """Bytes that a painting may take: what is asked for, but no more than the machine can spare.
+
+    Args:
+        asked: bytes, or text such as `4G`, `4GB`, `1.5g` or `800M`, in powers of 1000.
+
+    Raises:
+        UsageError: no such amount.
+    """
+    spare = machine.memory_available()
+    if asked is None:
+        return spare
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([kmgt]?)b?", str(asked).strip().lower())
+    amount = int(float(match[1]) * 1000 ** " kmgt".index(match[2] or " ")) if match else 0
+    if amount < 1:
+        raise UsageError(text("limits.memory", value=repr(str(asked)[:40])))
+    return min(amount, spare)
 
 
 def max_file_bytes() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from danqing.cli import paint as paint_module
 from danqing.cli.main import main
 from danqing.cli.paint import KNOBS, OWN, REFERENCES
 from danqing.cli.targets import file_name, suffix
+from danqing.errors import UsageError
 from danqing.picture import Picture
 from danqing.picture.provenance import read_recipe
 from danqing.recipe import Recipe
@@ -85,7 +87,9 @@ def test_several_styles_and_layers_and_knobs_reach_the_engine(photo: Path) -> No
 def test_every_knob_is_an_option_that_turns_it(knob: str, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     field = KNOBS[knob]
     sizes = {"size": 32, "width": 24, "depth": 16, "steps": 2, "levels": 2}
-    values: dict[str, object] = {**sizes, "enlarge": True, "encoder": "other", "engine": "other", "learning_rate": 0.5}
+    sizes |= {"averaging": 0.5, "level_ratio": 1.5}
+    values: dict[str, object] = {**sizes, "encoder": "other", "engine": "other", "learning_rate": 0.5}
+    values |= {name: True for name, field in KNOBS.items() if field.annotation is bool}
     value = values.get(knob) or next(iter(reversed(paint_module.choices(field))), None) or 1
     if knob == "engine":
         value = "optimize"
@@ -243,6 +247,12 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "size and width": (["paint", "PHOTO", "-s", "great-wave", "--size", "32", "--width", "32"], 2, "exclude"),
     "no style": (["paint", "PHOTO"], 2, "--style"),
     "unknown style": (["paint", "PHOTO", "-s", "great-wav"], 2, "great-wave"),
+    "unknown preset": (["paint", "PHOTO", "-s", "great-wave", "--preset", "gatis"], 2, "gatys"),
+    "preset and recipe": (["paint", "x.toml", "--preset", "gatys"], 2, "gatys"),
+    "mask first": (["paint", "PHOTO", "--mask", "PHOTO", "-s", "great-wave"], 2, "--mask"),
+    "missing mask": (["paint", "PHOTO", "-s", "great-wave", "--mask", "没有.png"], 4, "没有.png"),
+    "no memory": (["paint", "PHOTO", "-s", "great-wave", "--max-memory", "lots"], 2, "lots"),
+    "too large": (["paint", "PHOTO", "-s", "great-wave", "--size", "48", "--max-memory", "0.05M"], 6, "--size"),
     "bad layer": (["paint", "PHOTO", "-s", "great-wave", "--style-layer", "relu1_1=x"], 2, "NAME=WEIGHT"),
     "unknown engine": (["paint", "PHOTO", "-s", "great-wave", "--engine", "optimise"], 2, "optimize"),
     "unknown ending": (["paint", "PHOTO", "-s", "great-wave", "-o", "x.docx"], 2, ".docx"),
@@ -354,3 +364,50 @@ def test_durations(seconds: float, told: str) -> None:
     from danqing.cli.progress import duration
 
     assert duration(seconds) == told
+
+
+@pytest.mark.parametrize(
+    ("words", "masks"),
+    [
+        (["--style", "a", "--mask", "m", "--style", "b"], ["m", None]),
+        (["-s", "a", "--style=b", "--mask=m"], [None, "m"]),
+        (["-sa", "--size", "64", "--mask", "m", "-s", "--mask"], ["m", None]),
+        (["photo.png", "--style", "a", "--", "--mask"], [None]),
+    ],
+)
+def test_a_mask_belongs_to_the_style_before_it(words: list[str], masks: list[str | None]) -> None:
+    assert paint_module.masks_of(words) == masks
+
+
+@pytest.mark.parametrize("words", [["--mask", "m", "--style", "a"], ["-s", "a", "--mask", "m", "--mask", "n"]])
+def test_a_mask_without_a_style_of_its_own_is_one_line(words: list[str]) -> None:
+    with pytest.raises(UsageError, match="--mask"):
+        paint_module.masks_of(words)
+
+
+def test_masks_and_protection_reach_the_engine(photo: Path, tmp_path: Path) -> None:
+    for name, value in {"左": 255, "保护": 0}.items():
+        Image.new("L", (48, 32), value).save(tmp_path / f"{name}.png")
+    left, kept = str(tmp_path / "左.png"), str(tmp_path / "保护.png")
+    words = ["--style", "great-wave", "--style", "starry-night", "--mask", left, "--protect", kept]
+    assert main(["paint", str(photo), *words, "--steps", "1"]) == 0
+    first, second = (style.mask for style in FakeStylizer.calls[-1].styles)
+    assert first.min() == second.min() == 1  # nothing is protected by black
+
+
+def test_a_preset_begins_and_options_go_on(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["--style", "great-wave", "--preset", "lbfgs-tv", "--encoder", "compact", "--steps", "3"]
+    assert main(["paint", str(photo), *words]) == 0
+    recipe = FakeStylizer.calls[-1].recipe
+    assert (recipe.style_loss, recipe.line_search, recipe.steps) == ("squared_gram", True, 3)
+
+
+def test_a_preset_may_write_pictures_now_and_then(photo: Path, tmp_path: Path) -> None:
+    words = ["--style", "great-wave", "--preset", "gatys", "--encoder", "compact", "--steps", "200"]
+    assert main(["paint", str(photo), *words]) == 0
+    assert len(list(photo.parent.glob("*100*"))) == 1
+
+
+def test_time_and_memory_are_told_before(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["paint", str(photo), "--style", "great-wave", "--steps", "1"]) == 0
+    assert re.search(r"painting 48 x 32 px, about .* and \d+\.\d GB of memory", capsys.readouterr().err)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from danqing.image.fit import fit, fitted_size, resize
+from danqing.image.fit import fit, fitted_size, resize, square
 from danqing.picture import Picture
 
 SIDES = st.integers(1, 3000)
@@ -93,3 +93,10 @@ def test_hidden_colours_do_not_bleed() -> None:
     seen = got.alpha > 0.05
     assert got.pixels[seen][:, 1].max() < 0.1
     assert got.alpha.shape == (10, 10)
+
+
+def test_the_square_is_the_middle() -> None:
+    pixels = np.arange(4 * 7 * 3, dtype=np.float32).reshape(4, 7, 3) / 84
+    cut = square(Picture(pixels=pixels, alpha=pixels[..., 0]))
+    np.testing.assert_array_equal(cut.pixels, pixels[:, 1:5])
+    np.testing.assert_array_equal(cut.alpha, pixels[:, 1:5, 0])

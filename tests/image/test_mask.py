@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from danqing.image.mask import flatten, reattach
+from danqing.image.mask import composite, cover, drawn, flatten, folded, reattach
 from danqing.picture import Picture
 
 
@@ -43,3 +43,36 @@ def test_reattach() -> None:
     assert larger.alpha[:, 0].min() > 0.99
     assert larger.alpha[:, -1].max() < 0.01
     assert reattach(np.zeros((2, 2, 3), np.float32), Picture(pixels=picture.pixels)).alpha is None
+
+
+def test_a_drawn_mask_is_its_luminance_and_black_where_it_is_transparent() -> None:
+    mask = drawn(half_there(), (6, 4))
+    np.testing.assert_allclose(mask[:, :3], 0.2126 * 0.8 + 0.7152 * 0.4 + 0.0722 * 0.2, rtol=1e-5)
+    assert mask[:, 3:].max() == 0
+
+
+def test_soft_edges_survive_another_size() -> None:
+    ramp = np.linspace(0, 1, 64, dtype=np.float32)
+    picture = Picture(pixels=np.tile(ramp[None, :, None], (8, 1, 3)))
+    np.testing.assert_allclose(drawn(picture, (16, 4))[0], ramp.reshape(16, 4).mean(1), atol=0.02)
+
+
+def test_what_masks_cover() -> None:
+    left, half = np.float32([[1, 0]]), np.float32([[0.5, 0.5]])
+    assert cover([None, None]) is None
+    assert cover([left, None]) is None
+    np.testing.assert_array_equal(cover([left, half]), [[1, 0.5]])
+    np.testing.assert_array_equal(cover([None], left), [[0, 1]])
+    np.testing.assert_array_equal(cover([left, half], half), [[0.5, 0.25]])
+    assert folded([left, None], None) == [left, None]
+    first, second = folded([left, None], half)
+    np.testing.assert_array_equal(first, [[0.5, 0]])
+    np.testing.assert_array_equal(second, half)
+
+
+def test_a_composite_is_exact_where_it_is_all_or_nothing() -> None:
+    photo, painting = (np.random.default_rng(seed).random((2, 3, 3), dtype=np.float32) for seed in (1, 2))
+    mixed = composite(photo, painting, np.float32([[0, 1, 0.5], [0, 1, 0.5]]))
+    np.testing.assert_array_equal(mixed[:, 0], photo[:, 0])
+    np.testing.assert_array_equal(mixed[:, 1], painting[:, 1])
+    np.testing.assert_allclose(mixed[:, 2], (photo + painting)[:, 2] / 2, atol=1e-6)

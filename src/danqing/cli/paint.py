@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +23,7 @@ from danqing.commission import Commission, prepare
 from danqing.errors import DanqingError, RunFailed, UsageError
 from danqing.files import shown
 from danqing.messages import text
+from danqing.preset import find as find_preset
 from danqing.problems import bare, bounds, choices
 from danqing.recipe import Recipe
 from danqing.stylizer import Pastiche, Step
@@ -30,14 +31,19 @@ from danqing.stylizer import Pastiche, Step
 OWN = {"content_layers", "style_layers", "start", "encoder_weights"}
 """Knobs whose options are written here, because on a line they look otherwise than in a recipe."""
 
-REFERENCES = {"version", "content", "styles", "start_picture"}
+REFERENCES = {"version", "content", "styles", "start_picture", "protect"}
 """Fields that are no knobs."""
 
 KNOBS = {name: field for name, field in Recipe.model_fields.items() if name not in OWN | REFERENCES}
 
 
 class PaintVerb(Verb):
-    """`paint`, with the help of the knobs from their own catalogue."""
+    """`paint`, with the help of the knobs from their own catalogue, and masks that belong to the style before them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As ever, with the mask of each style in `ctx.obj`, because options come without their order."""
+        ctx.obj = masks_of(args)
+        return super().parse_args(ctx, args)
 
     def said(self, name: str) -> str:
         """The help of an option; of a knob with its range and default."""
@@ -61,6 +67,32 @@ class PaintVerb(Verb):
         return super().section(name)
 
 
+def masks_of(args: Sequence[str]) -> list[str | None]:
+    """The mask of every `--style` on a line, None where there is none.
+
+    Raises:
+        UsageError: a mask before any style, or a second one for the same.
+    """
+    masks: list[str | None] = []
+    words = iter(args)
+    for word in words:
+        flag, _, value = word.partition("=")
+        if word == "--":
+            break
+        if flag == "--style" or word.startswith("-s"):
+            masks.append(None)
+            if word in ("--style", "-s"):
+                next(words, None)
+        elif flag == "--mask":
+            value = value or next(words, "")
+            if not masks:
+                raise UsageError(text("cli.mask_first", mask=shown(value)))
+            if masks[-1] is not None:
+                raise UsageError(text("cli.mask_twice", mask=shown(value)))
+            masks[-1] = value
+    return masks
+
+
 def default_of(field: FieldInfo) -> str:
     """A knob's default as the help tells it; empty where there is none to tell."""
     if field.default is None or field.default is False:
@@ -71,6 +103,10 @@ def default_of(field: FieldInfo) -> str:
 def paint(
     photo: Annotated[str, typer.Argument(metavar="PHOTO", show_default=False)],
     style: Annotated[list[str] | None, typer.Option("--style", "-s", metavar="STYLE", show_default=False)] = None,
+    mask: Annotated[list[str] | None, typer.Option("--mask", metavar="FILE", show_default=False)] = None,
+    protect: Annotated[str | None, typer.Option("--protect", metavar="FILE", show_default=False)] = None,
+    preset: Annotated[str | None, typer.Option("--preset", metavar="NAME", show_default=False)] = None,
+    max_memory: Annotated[str | None, typer.Option("--max-memory", metavar="SIZE", show_default=False)] = None,
     output: Output = None,
     overwrite: Overwrite = False,
     format: Annotated[str | None, typer.Option("--format", metavar="FORMAT", show_default=False)] = None,
@@ -90,6 +126,8 @@ def paint(
     style_layer: Annotated[
         list[str] | None, typer.Option("--style-layer", metavar="NAME=WEIGHT", show_default=False)
     ] = None,
+    *,
+    ctx: typer.Context,
     **knobs: Any,
 ) -> None:
     """Paint a photo; what the options mean stands in the catalogues."""
@@ -97,6 +135,10 @@ def paint(
     if piped and (json or compare or save_every):
         raise UsageError(text("cli.piped_alone"))
     from_toml = photo.lower().endswith(".toml")
+    if from_toml and preset:
+        raise UsageError(text("api.preset_and_recipe", preset=shown(preset)))
+    if save_every is None and preset is not None and not piped and not json:
+        save_every = find_preset(preset).save_every
     early = chosen_target(output, format=format, depth=knobs.get("depth"), overwrite=overwrite) if output else None
     with listening() as interrupt:
         with progress.downloading() as on_download:
@@ -104,6 +146,10 @@ def paint(
                 None if from_toml else _photo(photo),
                 style,
                 recipe=photo if from_toml else None,
+                preset=preset,
+                masks=ctx.obj if mask else (),
+                protect=protect,
+                max_memory=max_memory,
                 folders=folders or (),
                 name=text("cli.stdin") if photo == "-" else None,
                 keep_gps=keep_gps,
@@ -152,8 +198,8 @@ def _announce(order: Commission) -> None:
         console.say(note)
     width, height = order.content.size
     seconds = progress.duration(order.estimate.seconds)
-    console.say(text("cli.painting", width=width, height=height, seconds=seconds))
-    console.detail(text("cli.estimate", memory=f"{order.estimate.memory / 1e9:.1f}", engine=order.recipe.engine))
+    memory = f"{order.estimate.memory / 1e9:.1f}"
+    console.say(text("cli.painting", width=width, height=height, seconds=seconds, memory=memory))
 
 
 def _painted(
@@ -204,6 +250,8 @@ def _report(order: Commission, pastiche: Pastiche, target: Target, *, json: bool
     seconds = progress.duration(pastiche.seconds)
     key = "cli.painted" if pastiche.complete else "cli.stopped"
     console.say(text(key, seconds=seconds, steps=len(pastiche.losses), path=target.name))
+    if pastiche.card.note:
+        console.say(pastiche.card.note)
     if json:
         console.put_json(summary(pastiche, target, compared) | {"notes": list(order.notes)})
     elif target.path is not None:

@@ -44,6 +44,20 @@ def fit(picture: Picture, *, size: int | None = None, width: int | None = None, 
     return dataclasses.replace(picture, pixels=np.clip(pixels, 0, 1), alpha=alpha)
 
 
+def square(picture: Picture) -> Picture:
+    """The largest square in the middle of the picture."""
+    width, height = picture.size
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    rows, columns = slice(top, top + side), slice(left, left + side)
+    alpha = picture.alpha
+    return dataclasses.replace(
+        picture,
+        pixels=np.ascontiguousarray(picture.pixels[rows, columns]),
+        alpha=None if alpha is None else np.ascontiguousarray(alpha[rows, columns]),
+    )
+
+
 def fitted_size(have: Size, *, size: int | None = None, width: int | None = None, enlarge: bool = False) -> Size:
     """(width, height) of `fit`'s result in px: the side asked for exactly, the other to the nearest px, at least 1.
 

@@ -1,12 +1,13 @@
-"""Alpha: what is painted where a picture is transparent, and how it becomes transparent again.
+"""Masks: what is painted where a picture is transparent, and which style is painted where.
 
 A painting has no holes, so a picture with alpha is laid on a matte before it is painted and gets its alpha back
-afterwards.
+afterwards. A style's mask is white where it is painted; where no style is painted the photo stays.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,3 +44,51 @@ def reattach(pixels: F32, picture: Picture) -> Picture:
     if alpha is not None and alpha.shape != (height, width):
         alpha = np.clip(resize(alpha[..., None], (width, height))[..., 0], 0, 1)
     return dataclasses.replace(picture, pixels=pixels, alpha=alpha)
+
+
+# ── where a style is painted ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def drawn(picture: Picture, size: tuple[int, int]) -> F32:
+    """A drawn mask as numbers: its luminance (Rec. 709, as stored) at (width, height), float32 (H, W) in 0..1.
+
+    What is transparent is black. Soft edges stay soft: they are resized antialiased.
+    """
+    grey = picture.pixels @ np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+    if picture.alpha is not None:
+        grey = grey * picture.alpha
+    return sized(grey, size)
+
+
+def sized(mask: F32, size: tuple[int, int]) -> F32:
+    """A mask (H, W) at (width, height), in 0..1."""
+    if mask.shape[::-1] != size:
+        mask = resize(mask[..., None], size)[..., 0]
+    return np.clip(mask, 0, 1).astype(np.float32)
+
+
+def folded(masks: Sequence[F32 | None], protected: F32 | None) -> list[F32 | None]:
+    """The styles' masks with a protected region, (H, W) in 0..1 or None, taken out of each."""
+    if protected is None:
+        return list(masks)
+    free = np.float32(1) - protected
+    return [free if mask is None else mask * free for mask in masks]
+
+
+def cover(masks: Sequence[F32 | None], protected: F32 | None = None) -> F32 | None:
+    """How far styles are painted in each pixel, (H, W) in 0..1; None = everywhere.
+
+    A style without a mask is painted wherever the others leave room.
+    """
+    given = [mask for mask in masks if mask is not None]
+    everywhere = len(given) < len(masks)
+    if everywhere and protected is None:
+        return None
+    painted = np.float32(1) if everywhere else np.clip(np.sum(given, axis=0), 0, 1)
+    return np.asarray(painted if protected is None else painted * (1 - protected), dtype=np.float32)
+
+
+def composite(photo: F32, painting: F32, covered: F32) -> F32:
+    """The painting (H, W, 3) where it covers, the photo elsewhere."""
+    part = covered[..., None]
+    return np.where(part == 1, painting, photo + part * (painting - photo)).astype(np.float32)

@@ -233,8 +233,8 @@ def publish(run: Run, pictures: Pictures, verdict: dict[str, dict[str, float]], 
         onnx_sha256=sha256(folder / "compact.onnx"),
         license="Apache-2.0",
         origin=f"danqing's own, distilled from a random start by recipes/compact.toml, {run.step} steps",
-        teacher="VGG-19 (Simonyan & Zisserman 2014, CC BY 4.0) to relu3_3 and the same compressed 16x (Wang et al. 2020, "
-        "MIT) to relu5_1",
+        teacher="VGG-19 (Simonyan & Zisserman 2014, CC BY 4.0) to relu3_3, and the same compressed 16x (Wang et al. "
+        "2020, MIT) to relu5_1",
         data=f"{run.plan.crops} crops of {len(pictures.photos)} photographs (BSDS500 and one a class of ImageNet) and "
         f"{len(pictures.paintings)} public-domain paintings",
         quality={f"relative squared error, {layer}": verdict["features"][lesson_of(layer)] for layer in TAUGHT},
