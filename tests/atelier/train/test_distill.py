@@ -22,7 +22,8 @@ from tests.atelier.conftest import pattern, seeded  # noqa: E402
 RECIPE = Path(__file__).parents[3] / "recipes" / "compact.toml"
 PLAN = lessons.Plan(
     seed=5, steps=6, batch=2, crops=8, crop=48, learning_rate=1e-3, weight_decay=0.05, covariance_weight=0.25,
-    ema=0.9, paintings_share=0.5, holdout="holdout.toml",
+    ema=0.9, paintings_share=0.5, holdout="holdout.toml", refine_steps=3, refine_paintings=2,
+    refine_learning_rate=1e-4,
 )  # fmt: skip
 
 
@@ -115,7 +116,7 @@ def test_it_learns(pictures: lessons.Pictures, tmp_path: Path) -> None:
     teachers = FakeTeachers()
     taught = lessons.Lessons.prepare(pictures, teachers, PLAN)
     run = distill.Run(PLAN, teachers, tmp_path)
-    run.schedule = lambda: 1.0  # type: ignore[method-assign]
+    run.schedule = lambda: 1e-3  # type: ignore[method-assign]
     errors = [float(torch.stack(list(run.train_on(*taught.batch(PLAN, 0)).values())).mean()) for _ in range(40)]
     assert errors[-1] < 0.7 * errors[0]
 
@@ -144,3 +145,27 @@ def test_what_is_published_has_papers_that_fit(pictures: lessons.Pictures, tmp_p
     card = Card.load(tmp_path / "compact.toml")
     assert card.layers[-1] == "relu5_1"
     assert sum((tmp_path / name).stat().st_size for name in (card.file, card.onnx or "")) < 5_000_000
+
+
+def test_in_the_end_it_learns_from_its_own_paintings_and_resumes_there(
+    pictures: lessons.Pictures, tmp_path: Path
+) -> None:
+    run = distill.Run(PLAN, FakeTeachers(), tmp_path)
+    crops = distill.refined(run, pictures)
+    assert crops.shape == (2 * 3 * PLAN.refine_paintings, 3, 48, 48)
+    assert not torch.equal(crops[6], crops[7]), "three moments of a painting are three pictures"
+    again = distill.refined(distill.Run(PLAN, FakeTeachers(), tmp_path), pictures)
+    assert torch.equal(crops, again)
+
+
+def test_the_learning_rate_falls_and_once_more_while_refining(tmp_path: Path) -> None:
+    run = distill.Run(PLAN, FakeTeachers(), tmp_path)
+    rates = []
+    for run.step in range(PLAN.steps + PLAN.refine_steps):
+        rates.append(run.schedule())
+    warm = [min(1, (step + 1) / 100) for step in (*range(PLAN.steps), *range(PLAN.refine_steps))]
+    full = np.array(rates) / warm
+    assert full[0] == pytest.approx(PLAN.learning_rate)
+    assert full[PLAN.steps] == pytest.approx(PLAN.refine_learning_rate)
+    assert (np.diff(full[: PLAN.steps]) < 0).all()
+    assert (np.diff(full[PLAN.steps :]) < 0).all()

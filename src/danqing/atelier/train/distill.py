@@ -5,6 +5,7 @@ from its teacher. Every taught layer of the student has a linear 1x1 head into i
 et al. 2020, "Collaborative Distillation"); the heads only exist while training. Departures from that paper:
 - the teachers are asked once, for a fixed set of crops, because they cost more than the student;
 - the covariances that style losses are made of are taught too;
+- at the end pictures that the student itself painted are among the lessons;
 - every layer is taught, not five, the early ones by both teachers, and most crops carry noise;
 - at the end each channel is scaled to the weight that it has in the teacher's space, which a ReLU network allows
   without changing what it computes, so that distances between our covariances resemble the teacher's.
@@ -22,6 +23,7 @@ import math
 import time
 from pathlib import Path
 
+import numpy as np
 import tomli_w
 import torch
 from safetensors import safe_open
@@ -30,11 +32,16 @@ from torch import Tensor, nn
 
 from danqing.atelier.encoders import VGG, compact
 from danqing.atelier.export.onnx import encoder_to_onnx
-from danqing.atelier.train.lessons import Lessons, Pictures, Plan, still_crops
+from danqing.atelier.gatys import GatysStylizer
+from danqing.atelier.train.lessons import Lessons, Pictures, Plan, plain_crop, still_crops
 from danqing.atelier.train.teachers import TAUGHT, Teachers, layer_of, lesson_of, thin
 from danqing.card import Card
 from danqing.files import atomic_write, sha256
+from danqing.picture import Picture
 from danqing.quality import CONTENT_LAYERS, STYLE_LAYERS
+from danqing.recipe import Recipe
+from danqing.style import Style
+from danqing.stylizer import Step
 
 log = logging.getLogger(__name__)
 
@@ -110,9 +117,13 @@ class Run:
         )
 
     def schedule(self) -> float:
-        """The share of the full learning rate: warmed up over 100 steps, then a cosine to zero."""
-        warm = min(1.0, (self.step + 1) / 100)
-        return warm * 0.5 * (1 + math.cos(math.pi * self.step / self.plan.steps))
+        """The learning rate: warmed up over 100 steps, then a cosine to zero; and once more while refining."""
+        plan = self.plan
+        if self.step < plan.steps:
+            rate, step, steps = plan.learning_rate, self.step, plan.steps
+        else:
+            rate, step, steps = plan.refine_learning_rate, self.step - plan.steps, plan.refine_steps
+        return rate * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
     def train_on(self, batch: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step; returns the relative error of every lesson before it."""
@@ -125,7 +136,7 @@ class Run:
         self.model.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.param_groups[0]["lr"] = self.plan.learning_rate * self.schedule()
+        self.optimizer.param_groups[0]["lr"] = self.schedule()
         self.optimizer.step()
         decay = min(self.plan.ema, (self.step + 1) / (self.step + 10))
         with torch.no_grad():
@@ -216,6 +227,45 @@ def ship(run: Run, x: Tensor) -> VGG:
     return student
 
 
+def refined(run: Run, pictures: Pictures) -> Tensor:
+    """What the student is taught by in the end, uint8 (N, 3, crop, crop): its own paintings, and as many crops."""
+    own = own_paintings(run, pictures)
+    return torch.cat([Lessons.cut(pictures, run.plan, len(own)), own])
+
+
+def own_paintings(run: Run, pictures: Pictures) -> Tensor:
+    """Pictures that the student itself painted of crops, at three moments of each: uint8 (N, 3, crop, crop).
+
+    No camera takes such pictures, and where the student errs in them it draws its errors into every painting; here the
+    teachers correct them. Painted once, with what the student has learnt when refining begins, and kept in the folder.
+    """
+    path = run.folder / "own_paintings.safetensors"
+    if path.exists():
+        return load_file(path)["crops"]
+    card = Card(name="student", kind="encoder", file="-", sha256="0" * 64, license="Apache-2.0", origin="in training")
+    engine = GatysStylizer(ship(run, still_crops(pictures, run.plan.seed)), card, device="cpu")
+    plan, kept = run.plan, []
+    for number in range(plan.refine_paintings):
+        rng = np.random.default_rng((plan.seed, plan.crops + number))
+        photo = Picture(pixels=plain_crop(pictures.photos, plan.crop, rng))
+        style = Picture(pixels=plain_crop(pictures.paintings, plan.crop, rng))
+        moments: list[Picture] = []
+
+        def look(step: Step, moments: list[Picture] = moments) -> None:
+            if step.number in (4, 14, 45):
+                moments.append(step.preview())
+
+        recipe = Recipe(steps=45, levels=1, style_weight=float(rng.uniform(1, 6)), seed=number)
+        engine(photo, (Style(source=style, name="style"),), recipe, on_step=look)
+        kept += [(picture.pixels * 255).round().astype(np.uint8).transpose(2, 0, 1) for picture in moments]
+        if number % 50 == 0:
+            log.info("the student has painted %d of %d crops", number, plan.refine_paintings)
+    crops = torch.from_numpy(np.ascontiguousarray(np.stack(kept)))
+    with atomic_write(path, overwrite=True) as file:
+        file.write(save({"crops": crops}))
+    return crops
+
+
 def publish(run: Run, pictures: Pictures, verdict: dict[str, dict[str, float]], folder: Path) -> None:
     """Write what ships into `folder`: compact.safetensors and compact.onnx in float16, and their card compact.toml."""
     encoder = ship(run, still_crops(pictures, run.plan.seed)).half()
@@ -263,17 +313,23 @@ def distill(plan: Plan, *, recipe: Path, data: Path, teachers_folder: Path, fold
     teachers.scales = judges.scales
     run = Run(plan, judges, folder)
     run.load()
+    last = plan.steps + plan.refine_steps
     if run.step < plan.steps:
         lessons = Lessons.prepare(training, teachers, plan)
+    elif run.step < last:
+        lessons = Lessons.asked(refined(run, training), teachers)
     start, began = run.step, time.monotonic()
-    while run.step < plan.steps:
+    while run.step < last:
+        if run.step == plan.steps > start:
+            lessons = Lessons.asked(refined(run, training), teachers)
+            start, began = run.step, time.monotonic()
         seen = run.train_on(*lessons.batch(plan, run.step))
         if run.step % 100 == 0:
             rate = (run.step - start) / (time.monotonic() - began)
             mean = float(torch.stack(list(seen.values())).mean())
-            left = (plan.steps - run.step) / rate / 60
-            log.info("step %d/%d error %.4f, %.2f steps/s, %.0f min left", run.step, plan.steps, mean, rate, left)
-        if run.step % 1000 == 0 or run.step == plan.steps:
+            left = (last - run.step) / rate / 60
+            log.info("step %d/%d error %.4f, %.2f steps/s, %.0f min left", run.step, last, mean, rate, left)
+        if run.step % 1000 == 0 or run.step in (plan.steps, last):
             verdict = {"step": run.step, **judge(run, judges, exam)}
             with (folder / "log.jsonl").open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(verdict) + "\n")

@@ -37,6 +37,9 @@ class Plan:
     ema: float
     paintings_share: float
     holdout: str
+    refine_steps: int
+    refine_paintings: int
+    refine_learning_rate: float
 
     @classmethod
     def read(cls, path: Path) -> Plan:
@@ -96,6 +99,17 @@ def crop_at(pictures: Pictures, plan: Plan, number: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(np.clip(x, 0, 1).transpose(2, 0, 1))
 
 
+def plain_crop(group: list[NDArray[np.uint8]], side: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A square crop of one of the pictures at `side` px, float32 (side, side, 3) in 0..1, as it is."""
+    source = group[rng.integers(len(group))]
+    height, width = source.shape[:2]
+    cut = min(side * rng.uniform(1.0, 1.8), height, width)
+    left, top = rng.uniform(0, width - cut), rng.uniform(0, height - cut)
+    box = (left, top, left + cut, top + cut)
+    image = Image.fromarray(source).resize((side, side), Image.Resampling.LANCZOS, box=box)
+    return np.asarray(image, dtype=np.float32) / np.float32(255)
+
+
 def _noise(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     """Noise of a random grain, float32 (size, size, 3) around 0.5."""
     grain = int(rng.choice([1, 1, 2, 4, 8]))
@@ -130,22 +144,38 @@ class Lessons:
 
     @classmethod
     def prepare(cls, pictures: Pictures, teachers: Teachers, plan: Plan) -> Lessons:
-        """Cut all crops and ask the teachers, eight at a time."""
-        crops, answers = [], []
-        for first in range(0, plan.crops, 8):
-            chunk = np.stack([crop_at(pictures, plan, n) for n in range(first, min(first + 8, plan.crops))])
-            crops.append(torch.from_numpy((chunk * 255).round().astype(np.uint8)))
-            x = (crops[-1].float() / 255).contiguous(memory_format=torch.channels_last)
+        """Cut all crops and ask the teachers."""
+        return cls.asked(cls.cut(pictures, plan, plan.crops), teachers)
+
+    @classmethod
+    def cut(cls, pictures: Pictures, plan: Plan, count: int) -> Tensor:
+        """The first crops, uint8 (count, 3, crop, crop)."""
+        crops = torch.empty((count, 3, plan.crop, plan.crop), dtype=torch.uint8)
+        for number in range(count):
+            crops[number] = torch.from_numpy((crop_at(pictures, plan, number) * 255).round().astype(np.uint8))
+        return crops
+
+    @classmethod
+    def asked(cls, crops: Tensor, teachers: Teachers) -> Lessons:
+        """Ask the teachers about crops, uint8 (N, 3, crop, crop), eight at a time."""
+        answers: dict[str, Tensor] = {}
+        for first in range(0, len(crops), 8):
+            x = (crops[first : first + 8].float() / 255).contiguous(memory_format=torch.channels_last)
             with torch.no_grad():
-                answers.append({name: value.contiguous() for name, value in thin(teachers(x)).items()})
+                found = thin(teachers(x))
+            for name in LESSONS:
+                if name not in answers:  # all at once: pieces put together in the end would need twice the memory
+                    answers[name] = torch.empty((len(crops), *found[name].shape[1:]), dtype=found[name].dtype)
+                answers[name][first : first + 8] = found[name]
             if first % 800 == 0:
-                log.info("teachers asked for %d of %d crops", first, plan.crops)
-        return cls(torch.cat(crops), {name: torch.cat([a[name] for a in answers]) for name in LESSONS})
+                log.info("teachers asked for %d of %d crops", first, len(crops))
+        return cls(crops, answers)
 
     def batch(self, plan: Plan, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The batch of a step: crops (batch, 3, crop, crop) in 0..1 and the teachers' features."""
-        a_pass = plan.crops // plan.batch
-        order = np.random.default_rng((plan.seed, step // a_pass)).permutation(plan.crops)
+        count = len(self.crops)
+        a_pass = count // plan.batch
+        order = np.random.default_rng((plan.seed, step // a_pass)).permutation(count)
         chosen = torch.from_numpy(order[step % a_pass * plan.batch :][: plan.batch])
         x = (self.crops[chosen].float() / 255).contiguous(memory_format=torch.channels_last)
         return x, {name: answers[chosen] for name, answers in self.answers.items()}
