@@ -84,7 +84,8 @@ def test_reading_and_writing_stay_within_the_estimates(kind: str, depth: int) ->
 
 
 @pytest.mark.parametrize(
-    ("asked", "bytes_"), [("4G", 4e9), ("1.5gb", 1.5e9), ("800M", 8e8), (" 2 g ", 2e9), (12345, 12345), ("7k", 7000)]
+    ("asked", "bytes_"),
+    [("4G", 4e9), ("1.5gb", 1.5e9), ("800M", 8e8), (" 2 g ", 2e9), (12345, 12345), ("7k", 7000), ("2MiB", 2 << 20)],
 )
 def test_a_budget_is_what_is_asked_for(asked: object, bytes_: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "memory_available", lambda: 10**10)
@@ -96,7 +97,7 @@ def test_a_budget_is_never_more_than_there_is(monkeypatch: pytest.MonkeyPatch) -
     assert limits.budget("4G") == limits.budget() == 1000
 
 
-@pytest.mark.parametrize("asked", ["lots", "", "-4G", "4X", "0", "1e9", 0])
+@pytest.mark.parametrize("asked", ["lots", "", "-4G", "4X", "0", "1e9", "4", 0])
 def test_a_budget_that_is_none_is_refused(asked: object) -> None:
     with pytest.raises(UsageError):
         limits.budget(asked)  # type: ignore[arg-type]

@@ -170,7 +170,7 @@ def prepare(
         recipe=full,
         estimate=stylizer.estimate(fitted.size, full),
         notes=(*content.picture.notes, *regions.notes(photograph.size), *notes),
-        start=_at_size(begin.picture, fitted.size) if begin else None,
+        start=_at_size(square(begin.picture) if full.square else begin.picture, fitted.size) if begin else None,
         cover=cover,
         stylizer=stylizer,
     )

@@ -43,7 +43,7 @@ def budget(asked: int | str | None = None) -> int:
     """Bytes that a painting may take: what is asked for, but no more than the machine can spare.
 
     Args:
-        asked: bytes, or text such as `4G`, `4GB`, `1.5g` or `800M`, in powers of 1000.
+        asked: bytes, or text such as `4G`, `4GB`, `1.5g` or `800M` in powers of 1000, or `4GiB` in powers of 1024.
 
     Raises:
         UsageError: no such amount.
@@ -51,8 +51,9 @@ def budget(asked: int | str | None = None) -> int:
     spare = machine.memory_available()
     if asked is None:
         return spare
-    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([kmgt]?)b?", str(asked).strip().lower())
-    amount = int(float(match[1]) * 1000 ** " kmgt".index(match[2] or " ")) if match else 0
+    pattern = r"(\d+\.?\d*|\.\d+)\s*(?:([kmgt])(i?)b?)" if isinstance(asked, str) else r"(\d+)()()"
+    match = re.fullmatch(pattern, str(asked).strip().lower())
+    amount = int(float(match[1]) * (1024 if match[3] else 1000) ** " kmgt".index(match[2] or " ")) if match else 0
     if amount < 1:
         raise UsageError(text("limits.memory", value=repr(str(asked)[:40])))
     return min(amount, spare)

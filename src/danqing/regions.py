@@ -65,12 +65,12 @@ class Regions:
             raise UsageError(text("api.masks", masks=len(masks), styles=len(styles)))
         drawn: list[Input | F32 | None] = []
         sources: list[StyleSource] = []
-        own = [*(s.mask for s in recipe.styles), *[None] * len(styles)]
+        named = {(s.name, s.sha256): s.mask for s in recipe.styles}
         for at, (style, reference) in enumerate(zip(styles, references, strict=True)):
             source = masks[at] if at < len(masks) else None
-            named = own[at]
-            if source is None and style.mask is None and named is not None and named in found:
-                source = found[named]
+            own = named.get((reference.name, reference.sha256))
+            if source is None and style.mask is None and own is not None and own in found:
+                source = found[own]
             one = inputs.read(source) if source is not None else style.mask
             drawn.append(one)
             kept = one.source if isinstance(one, Input) else Source(name=FROM_MEMORY) if one is not None else None

@@ -258,7 +258,7 @@ def test_the_brush_is_a_mixture_of_sizes() -> None:
     assert gatys.brushes(0.5) == [(1.0, 1.0)]
     assert gatys.brushes(0) == [(0.5, 1.0)]
     assert gatys.brushes(1) == [(2.0, 1.0)]
-    assert gatys.brushes(0.75) == [(1.0, 0.5), (2.0, 0.5)]
+    assert gatys.brushes(0.25) == [(1.0, 0.5), (0.5, 0.5)]
 
 
 def test_activations_computed_twice_paint_the_same(engine: gatys.GatysStylizer) -> None:
@@ -347,3 +347,17 @@ def test_scaled_frequencies_leave_less_grain(engine: gatys.GatysStylizer) -> Non
         return float(np.abs(np.diff(change, axis=1)).mean() / np.abs(change).mean())
 
     assert grain(0.6) < grain(0.0)
+
+
+def test_a_broad_brush_sees_the_painting_at_half_size_too(small_encoder: encoders.VGG) -> None:
+    """Grain that vanishes at half size hardly counts with the broadest brush."""
+    content, style = torch.rand(1, 3, 96, 96), torch.rand(1, 3, 64, 64)
+    view = objective.StyleView(weight=1.0, sizes=((1.0, style),))
+    flat = torch.full((1, 3, 96, 96), 0.5)
+    grain = flat + 0.2 * (torch.arange(96) % 2 * 2 - 1.0)  # stripes of one pixel
+
+    def change(brush: float) -> float:
+        terms = objective.Objective(small_encoder, recipe(brush=brush, content_weight=0), content=content, views=[view])
+        return abs(terms.terms(grain)["style"].item() - terms.terms(flat)["style"].item())
+
+    assert change(1) < 0.3 * change(0.5)

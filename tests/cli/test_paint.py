@@ -392,7 +392,8 @@ def test_masks_and_protection_reach_the_engine(photo: Path, tmp_path: Path) -> N
     words = ["--style", "great-wave", "--style", "starry-night", "--mask", left, "--protect", kept]
     assert main(["paint", str(photo), *words, "--steps", "1"]) == 0
     first, second = (style.mask for style in FakeStylizer.calls[-1].styles)
-    assert first.min() == second.min() == 1  # nothing is protected by black
+    assert first.max() == 0  # the mask of the other leaves nothing
+    assert second.min() == 1  # and black protects nothing
 
 
 def test_a_preset_begins_and_options_go_on(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

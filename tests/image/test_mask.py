@@ -67,7 +67,7 @@ def test_what_masks_cover() -> None:
     assert folded([left, None], None) == [left, None]
     first, second = folded([left, None], half)
     np.testing.assert_array_equal(first, [[0.5, 0]])
-    np.testing.assert_array_equal(second, half)
+    np.testing.assert_array_equal(second, [[0, 0.5]])
 
 
 def test_a_composite_is_exact_where_it_is_all_or_nothing() -> None:
@@ -76,3 +76,18 @@ def test_a_composite_is_exact_where_it_is_all_or_nothing() -> None:
     np.testing.assert_array_equal(mixed[:, 0], photo[:, 0])
     np.testing.assert_array_equal(mixed[:, 1], painting[:, 1])
     np.testing.assert_allclose(mixed[:, 2], (photo + painting)[:, 2] / 2, atol=1e-6)
+
+
+def test_what_is_protected_leaves_each_style_its_own_region() -> None:
+    left, protected = np.float32([[1, 0, 0]]), np.float32([[0, 0, 1]])
+    first, second = folded([left, None], protected)
+    np.testing.assert_array_equal(first, [[1, 0, 0]])
+    np.testing.assert_array_equal(second, [[0, 1, 0]])
+
+
+def test_a_hard_edge_does_not_ring() -> None:
+    pixels = np.zeros((4, 16, 3), np.float32)
+    pixels[:, 8:] = 1
+    mask = drawn(Picture(pixels=pixels), (64, 16))
+    assert mask[:, :30].max() == 0
+    assert mask[:, 34:].min() > 0.999

@@ -116,7 +116,8 @@ def brushes(brush: float) -> list[tuple[float, float]]:
     """The sizes at which a style is seen, each with its share, for a brush from 0 (fine) to 1 (broad).
 
     At 0 it is seen at half size, so that its strokes come out half as broad, at ½ as it is, at 1 at twice its size; in
-    between the statistics of the two nearest are mixed.
+    between the statistics of the two nearest are mixed. Above ½ the painting is seen at half size too, beside the style
+    as it is: see `objective.Objective`.
     """
     octave = 2 * brush - 1
     other = 2.0 if octave > 0 else 0.5
@@ -295,7 +296,14 @@ class Painting:
         content = to_tensor(self.content, level.size, self.device)
         full = self.levels[-1].size
         views = [
-            StyleView(weight=weight, sizes=self.seen(picture, level.size, full), mask=self.mask(mask, level.size))
+            StyleView(
+                weight=weight,
+                sizes=tuple(
+                    (share, self.view(picture, level.size, full, brush)) for brush, share in brushes(self.recipe.brush)
+                ),
+                own=self.view(picture, level.size, full),
+                mask=self.mask(mask, level.size),
+            )
             for (weight, picture), mask in zip(self.styles, self.masks, strict=True)
         ]
         objective = Objective(self.encoder, self.recipe, content=content, views=views)
@@ -312,13 +320,10 @@ class Painting:
                 break
         return last
 
-    def seen(self, style: Picture, size: tuple[int, int], full: tuple[int, int]) -> tuple[tuple[float, Tensor], ...]:
-        """A style at the sizes that the brush asks for, each with its share, beside a photo of `size` px."""
-        scale = self.recipe.style_scale
-        return tuple(
-            (share, to_tensor(style.pixels, style_size(style, size, full, scale=scale, brush=brush), self.device))
-            for brush, share in brushes(self.recipe.brush)
-        )
+    def view(self, style: Picture, size: tuple[int, int], full: tuple[int, int], brush: float = 1.0) -> Tensor:
+        """A style as a brush sees it beside a photo of `size` px, (1, 3, H, W)."""
+        scaled = style_size(style, size, full, scale=self.recipe.style_scale, brush=brush)
+        return to_tensor(style.pixels, scaled, self.device).clamp(0, 1)
 
     def mask(self, mask: NDArray[np.float32] | None, size: tuple[int, int]) -> Tensor | None:
         """A mask (H, W) of the content's size at the size of a level, (1, 1, H, W)."""

@@ -7,9 +7,10 @@ and no pyramid. Departures from Gatys et al. stand in `gatys.py`, and why in doc
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -26,6 +27,12 @@ PROBE_NOISE = 0.1
 RANGES = {"caffe": 255.0, "torchvision": 4.43}
 """Spread of what a VGG of each kind sees: 0..255, or 0..1 divided by the deviations of ImageNet."""
 
+HALF_SHARE = 0.9
+"""What the painting seen at half size counts with the broadest brush; the rest keeps the finest grain in hand."""
+
+SMALLEST_HALF = 32
+"""Shortest side in px at which a picture is still seen at half its size."""
+
 Statistics = tuple[Tensor, Tensor]
 Region = tuple[Tensor | None, dict[str, Statistics]]
 """Where a target holds, (1, 1, H, W) or None for everywhere, and the target of every style layer."""
@@ -38,12 +45,19 @@ class StyleView:
     Attributes:
         weight: its share beside the others.
         sizes: the picture at one or several sizes, each (1, 3, H, W), with the share of each.
+        own: the picture at its own size, for what is seen at half size; None = the first of the sizes.
         mask: where it is painted, (1, 1, H, W) at the level's size; None = wherever the masks of others leave room.
     """
 
     weight: float
     sizes: tuple[tuple[float, Tensor], ...]
+    own: Tensor | None = None
     mask: Tensor | None = None
+
+    @property
+    def at_own_size(self) -> Tensor:
+        """The picture as a middling brush sees it."""
+        return self.sizes[0][1] if self.own is None else self.own
 
 
 def statistics(features: Tensor, kind: str, guide: Tensor | None = None) -> Statistics:
@@ -136,6 +150,8 @@ class Objective:
 
     def __init__(self, encoder: VGG, recipe: Recipe, *, content: Tensor, views: Sequence[StyleView]) -> None:
         self.encoder, self.recipe, self.photo = encoder, recipe, content
+        broad = min(content.shape[2:]) >= 2 * SMALLEST_HALF
+        self.half = HALF_SHARE * max(0.0, 2 * recipe.brush - 1) if broad else 0.0
         self.layers = set(recipe.content_layers) | set(recipe.style_layers)
         seen = float(encoder.matrix.norm()) / 3**0.5
         self.scale = 1.0 if recipe.weighting == "calibrated" else RANGES[recipe.weighting] / seen
@@ -150,6 +166,12 @@ class Objective:
                 for layer in recipe.content_layers
             }
             self.regions = [(where, self.learned(there, where, own)) for where, there in places]
+            self.halves = self.regions
+            if self.half:
+                alone = [
+                    (where, [replace(view, sizes=((1.0, view.at_own_size),)) for view in t]) for where, t in places
+                ]
+                self.halves = [(where, self.learned(there, where, own)) for where, there in alone]
         areas = [1.0 if where is None else float(where.mean()) for where, _ in self.regions]
         self.shares = [area / sum(areas) for area in areas]
         self.sizes = [
@@ -212,16 +234,25 @@ class Objective:
             values = [w * distance(features[n], self.content[n]) for n, w in recipe.content_layers.items()]
             terms["content"] = torch.stack(values).sum() / sum(recipe.content_layers.values())
         if self.weights["style"]:
-            values = [
-                share * w * self.distance(features[n], targets[n], where) / sizes[n]
-                for share, (where, targets), sizes in zip(self.shares, self.regions, self.sizes, strict=True)
-                for n, w in recipe.style_layers.items()
-            ]
-            terms["style"] = torch.stack(values).sum() / sum(recipe.style_layers.values())
+            terms["style"] = self.style_term(x, features)
         if self.weights["tv"]:
             absolute = recipe.tv_loss == "absolute_sum"
             terms["tv"] = losses.absolute_variation(x) if absolute else losses.total_variation(x)
         return terms
+
+    def style_term(self, x: Tensor, features: dict[str, Tensor]) -> Tensor:
+        """How far a picture (1, 3, H, W) and its features are from the styles; a broad brush sees it at half size."""
+        seen = [(1 - self.half, features, self.regions)]
+        if self.half:
+            half = self.see(F.avg_pool2d(x, 2), set(self.recipe.style_layers))
+            seen.append((self.half, half, self.halves))
+        values = [
+            much * share * w * self.distance(found[n], targets[n], where) / sizes[n]
+            for much, found, regions in seen
+            for share, (where, targets), sizes in zip(self.shares, regions, self.sizes, strict=True)
+            for n, w in self.recipe.style_layers.items()
+        ]
+        return torch.stack(values).sum() / sum(self.recipe.style_layers.values())
 
     def distance(self, features: Tensor, target: Statistics, where: Tensor | None) -> Tensor:
         """`style_distance`, its float32 copies of the features kept for the gradient only if memory may be spent."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from danqing.image.fit import resize
 from danqing.picture import Picture
@@ -61,18 +62,24 @@ def drawn(picture: Picture, size: tuple[int, int]) -> F32:
 
 
 def sized(mask: F32, size: tuple[int, int]) -> F32:
-    """A mask (H, W) at (width, height), in 0..1."""
+    """A mask (H, W) at (width, height), in 0..1; linear, because a sharper kernel rings beside a hard edge."""
+    mask = np.clip(mask, 0, 1).astype(np.float32)
     if mask.shape[::-1] != size:
-        mask = resize(mask[..., None], size)[..., 0]
-    return np.clip(mask, 0, 1).astype(np.float32)
+        mask = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.BILINEAR))
+    return np.clip(mask, 0, 1)
 
 
 def folded(masks: Sequence[F32 | None], protected: F32 | None) -> list[F32 | None]:
-    """The styles' masks with a protected region, (H, W) in 0..1 or None, taken out of each."""
+    """The styles' masks with a protected region, (H, W) in 0..1 or None, taken out of each.
+
+    A style without a mask gets what the masks of the others leave.
+    """
     if protected is None:
         return list(masks)
+    given = [mask for mask in masks if mask is not None]
+    rest = np.float32(1) - (np.clip(np.sum(given, axis=0), 0, 1) if given else np.float32(0))
     free = np.float32(1) - protected
-    return [free if mask is None else mask * free for mask in masks]
+    return [np.asarray((rest if mask is None else mask) * free, dtype=np.float32) for mask in masks]
 
 
 def cover(masks: Sequence[F32 | None], protected: F32 | None = None) -> F32 | None:
