@@ -20,7 +20,7 @@ from skimage import data
 import danqing
 
 PHOTO, STYLE = "chelsea", "starry-night"
-SIZE, CELL, GAP = 384, 288, 6  # px
+SIZE, CELL, GAP = 256, 256, 6  # px
 
 LAYERS = [f"relu{block}_1" for block in (1, 2, 3, 4, 5)]
 

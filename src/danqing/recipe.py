@@ -131,7 +131,7 @@ class Recipe(BaseModel):
     optimizer: Literal["lbfgs", "adam"] = Field(default="lbfgs", json_schema_extra=_OPTIMIZE)
     line_search: bool = Field(default=False, json_schema_extra=_OPTIMIZE)
     learning_rate: float | None = Field(default=None, gt=0, le=1e3, json_schema_extra=_OPTIMIZE)
-    frequency_slope: float = Field(default=0.45, ge=0, le=2, json_schema_extra=_OPTIMIZE)
+    frequency_slope: float = Field(default=0.0, ge=0, le=2, json_schema_extra=_OPTIMIZE)
     averaging: float = Field(default=0.9, ge=0, lt=1, json_schema_extra=_OPTIMIZE)
     steps: int = Field(default=130, ge=1, le=100_000, json_schema_extra=_OPTIMIZE)
     tolerance: float = Field(default=0.0, ge=0, le=1, json_schema_extra=_OPTIMIZE)

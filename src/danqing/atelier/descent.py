@@ -19,6 +19,11 @@ MARGIN = 0.02
 """How far frequencies may leave 0..1 before they feel nothing: at the very edge they could not come back."""
 
 
+ASTRAY = 1.2
+"""How far above its lowest value L-BFGS may climb: without a line search it now and then steps out of its valley, and
+is then put back and begins anew."""
+
+
 class Stopped(Exception):
     """`on_step` said stop; `picture` is what is kept."""
 
@@ -82,22 +87,22 @@ class Slope:
     def __init__(self, canvas: Canvas, objective: Objective) -> None:
         self.canvas, self.objective = canvas, objective
         self.terms: dict[str, float] = {}
-        self._where: Tensor | None = None
-        self._value = 0.0
+        self.where = canvas.variable.detach().clone()
+        self.value = math.nan
 
     def __call__(self) -> float:
         """The value there, whose gradient is put into the canvas's variable."""
         variable = self.canvas.variable
-        if self._where is not None and torch.equal(self._where, variable):
-            return self._value
+        if not math.isnan(self.value) and torch.equal(self.where, variable):
+            return self.value
         terms = self.objective.terms(self.canvas.picture())
         total = self.objective.total(terms)
         (gradient,) = torch.autograd.grad(total, variable)
         variable.grad = gradient.contiguous()
         weights, calibration = self.objective.weights, self.objective.calibration
         self.terms = {n: weights[n] * calibration[n] * float(v.detach()) for n, v in terms.items()}
-        self._where, self._value = variable.detach().clone(), float(total.detach())
-        return self._value
+        self.where, self.value = variable.detach().clone(), float(total.detach())
+        return self.value
 
 
 def descend(
@@ -115,12 +120,19 @@ def descend(
     optimizer = _optimizer(canvas.variable, recipe)
     slope = Slope(canvas, objective)
     average, decay = torch.zeros_like(x), recipe.averaging
+    watched = recipe.optimizer == "lbfgs" and not recipe.line_search
+    lowest, best = math.inf, canvas.variable.detach().clone()
     good = objective.composed(x.detach()).clone()
     for number in range(1, steps + 1):
         optimizer.step(slope)
         with torch.no_grad():
             if not (math.isfinite(sum(slope.terms.values())) and bool(torch.isfinite(canvas.variable).all())):
                 raise NotFinite(good)
+            if watched and slope.value > ASTRAY * lowest:
+                canvas.variable.copy_(best)
+                optimizer = _optimizer(canvas.variable, recipe)
+            elif watched and slope.value < lowest:
+                lowest, best = slope.value, slope.where
             if not recipe.line_search:
                 canvas.clamp()
             good = canvas.picture().detach().clamp(0, 1)
