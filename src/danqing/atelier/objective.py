@@ -27,7 +27,7 @@ PROBE_NOISE = 0.1
 RANGES = {"caffe": 255.0, "torchvision": 4.43}
 """Spread of what a VGG of each kind sees: 0..255, or 0..1 divided by the deviations of ImageNet."""
 
-HALF_SHARE = 0.9
+HALF_SHARE = 0.75
 """What the painting seen at half size counts with the broadest brush; the rest keeps the finest grain in hand."""
 
 SMALLEST_HALF = 32
