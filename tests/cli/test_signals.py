@@ -19,7 +19,10 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 
 PROGRAM = """
-import sys, pathlib, pytest
+import signal, sys, pathlib, pytest
+for name in ("SIGHUP", "SIGTERM"):  # nohup and a shell's background hand down ignored signals
+    signal.signal(getattr(signal, name), signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from tests.fake_engine import install
 install(pytest.MonkeyPatch(), pathlib.Path(sys.argv.pop(1)))
 from danqing.cli.main import main
