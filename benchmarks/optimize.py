@@ -7,9 +7,10 @@
 (c) danqing's engine with (a)'s network and (a)'s losses, until (a)'s loss, measured by (a), is as low as (a)'s last;
 (d) `danqing paint` as it comes.
 
-Times are those of whole processes, medians of three; of (c) without the measuring. A measurement that stands in FILE is
-not repeated, so that hours of (a) may be interrupted. Needs the folder of development data: ../shared beside the
-checkout, or DANQING_SHARED. `--steps N` rehearses with fewer steps of (a) and (b), and says so.
+Times are those of whole processes, the medians of three held-out pairs; of (c) without the measuring. *art* is that of
+ten pairs, the three included. A measurement that stands in FILE is not repeated, so that hours of (a) may be
+interrupted. Needs the folder of development data: ../shared beside the checkout, or DANQING_SHARED. `--steps N` or
+`--size N` rehearse with less, say so, and leave the plot in docs/ alone.
 
 As (a)'s upper layers are drawn, its *art* tells what its kind of loss and descent do, not what the tool does with its
 own network; (b) uses no layer that is not true.
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import statistics
 import subprocess
@@ -26,27 +28,30 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from math import log10
 from pathlib import Path
 from typing import Any
 
 import torch
 from peers import plain
-from quality import PAIRS, SHARED, teachers_eye
+from quality import PAIRS, SHARED, report, teachers_eye
 
 from danqing import machine
 from danqing.api import Judge
 from danqing.atelier.encoders import CAFFE_BIAS, CAFFE_MATRIX, VGG, VGG_WIDTHS
 from danqing.atelier.gatys import GatysStylizer
 from danqing.card import Card
-from danqing.image.fit import fit
+from danqing.image.fit import fit, square
 from danqing.picture import Picture
 from danqing.preset import find
 from danqing.style import Style
 from danqing.stylizer import Step
 
 PEERS = Path(__file__).parent / "peers" / "plain.py"
+FIGURE = Path(__file__).parents[1] / "docs" / "images" / "optimize.svg"
+FULL = (300, 512)  # steps, px
 MEMORY_SIZES = (512, 1024, 2048)
-RUNS = 3
+TIMED, JUDGED = PAIRS[:3], PAIRS[:10]
 
 
 class State:
@@ -91,11 +96,36 @@ def files_of(pair: tuple[str, str]) -> tuple[Path, Path]:
     return SHARED / "data" / "photos" / f"{pair[0]}.jpg", SHARED / "data" / "paintings" / f"{pair[1]}.jpg"
 
 
-def peer(method: str, pair: tuple[str, str], out: Path, *, steps: int, size: int) -> dict[str, Any]:
-    """One run of a plain peer: seconds, memory, and its curve of (seconds, loss)."""
-    words = [method, *files_of(pair), out, "--steps", str(steps), "--size", str(size), "--weights", SHARED / "weights"]
-    done = run([sys.executable, PEERS, *words])
-    return {"seconds": done["seconds"], "memory": done["memory"], "curve": json.loads(done["printed"])["curve"]}
+class Runs:
+    """The runs of (a), (b) and (d) on pairs: seconds, memory, and the *art* of what was painted."""
+
+    def __init__(self, state: State, folder: Path, *, steps: int, size: int) -> None:
+        self.state, self.folder, self.steps, self.size = state, folder, steps, size
+        self.eye = functools.cache(teachers_eye)
+
+    def of(self, letter: str, pair: tuple[str, str]) -> dict[str, Any]:
+        """One run; (a) and (b) with their curve of (seconds, loss) besides."""
+        out = self.folder / f"{letter} {pair[0]} {pair[1]}.png"
+
+        def measure() -> dict[str, Any]:
+            done = ours(pair, out, size=self.size) if letter == "d" else self.peer(letter, pair, out)
+            return done | {"art": self.art(pair, out, tutorial=letter == "b")}
+
+        found: dict[str, Any] = self.state.get(f"{letter} {pair[0]} {self.size} {self.steps}", measure)
+        return found
+
+    def peer(self, letter: str, pair: tuple[str, str], out: Path) -> dict[str, Any]:
+        """One run of a plain peer."""
+        method = {"a": "lbfgs-tv", "b": "tutorial"}[letter]
+        knobs = ["--steps", str(self.steps), "--size", str(self.size), "--weights", SHARED / "weights"]
+        done = run([sys.executable, PEERS, method, *files_of(pair), out, *knobs])
+        return done | {"curve": json.loads(done.pop("printed"))["curve"]}
+
+    def art(self, pair: tuple[str, str], painted: Path, *, tutorial: bool) -> float:
+        """The *art* of a painting; the tutorial paints the middle square of the photo."""
+        photo, painting = (Picture.load(file) for file in files_of(pair))
+        content = fit(square(photo) if tutorial else photo, size=self.size, enlarge=True)
+        return Judge(content, painting, encoder=self.eye()).score(Picture.load(painted)).art
 
 
 def ours(pair: tuple[str, str], out: Path, *, size: int, more: Sequence[str] = ()) -> dict[str, Any]:
@@ -153,84 +183,73 @@ def chase(pair: tuple[str, str], goal: float, *, size: int) -> dict[str, Any]:
 # ── tables ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def times(state: State, folder: Path, *, steps: int, size: int) -> None:
-    """How long each takes, and what became of (a)'s loss."""
-    pair = PAIRS[0]
-    a, b, c, d = [], [], [], []
-    for n in range(RUNS):
-        name = f"{size} {steps} {n}"
-        a.append(state.get(f"a {name}", lambda: peer("lbfgs-tv", pair, folder / "a.png", steps=steps, size=size)))
-        b.append(state.get(f"b {name}", lambda: peer("tutorial", pair, folder / "b.png", steps=steps, size=size)))
-        goal = a[0]["curve"][-1][1]
-        c.append(state.get(f"c {name}", lambda goal=goal: chase(pair, goal, size=size)))  # type: ignore[misc]
-        d.append(state.get(f"d {name}", lambda: ours(pair, folder / "d.png", size=size)))
-    middle = [statistics.median(one["seconds"] for one in found) for found in (a, b, c, d)]
-    print("\n| | median of three, s | peak memory, MB | (a) is slower by | (b) is slower by |\n|---|---|---|---|---|")
-    labels = ("(a) lbfgs-tv", "(b) tutorial", "(c) ours to (a)'s loss", "(d) ours, default")
-    for label, found, seconds in zip(labels, (a, b, c, d), middle, strict=True):
-        memory = f"{max(one['memory'] for one in found) / 1e6:.0f}" if "memory" in found[0] else ""
-        print(f"| {label} | {seconds:.1f} | {memory} | {middle[0] / seconds:.1f} | {middle[1] / seconds:.1f} |")
-    if not all(one["reached"] for one in c):
-        print(f"\n(c) did not reach (a)'s loss {goal:.4g}: its last was {max(one['loss'] for one in c):.4g}.")
-    figure = Path(__file__).parents[1] / "docs" / "images" / "optimize.svg"
-    if state.values.get("plot", True):
-        figure.write_text(plot({"(a)": a[0]["curve"], "(c)": c[0]["curve"]}), encoding="utf-8")
-
-
-def art(state: State, folder: Path, *, steps: int, size: int) -> None:
-    """Median *art* over ten pairs."""
-    eye = teachers_eye()
-    ways: dict[str, Callable[[tuple[str, str], Path], Any]] = {
-        "a": lambda pair, out: peer("lbfgs-tv", pair, out, steps=steps, size=size),
-        "b": lambda pair, out: peer("tutorial", pair, out, steps=steps, size=size),
-        "d": lambda pair, out: ours(pair, out, size=size),
+def times(runs: Runs) -> None:
+    """How long each takes, what became of (a)'s loss, and whether the bars hold."""
+    found: dict[str, list[dict[str, Any]]] = {letter: [runs.of(letter, pair) for pair in TIMED] for letter in "abd"}
+    found["c"] = [
+        runs.state.get(
+            f"c {pair[0]} {runs.size} {runs.steps}",
+            functools.partial(chase, pair, a["curve"][-1][1], size=runs.size),
+        )
+        for pair, a in zip(TIMED, found["a"], strict=True)
+    ]
+    middle = {letter: statistics.median(one["seconds"] for one in them) for letter, them in found.items()}
+    labels = {
+        "a": "(a) lbfgs-tv, written plainly",
+        "b": "(b) the tutorial, written plainly",
+        "c": "(c) ours to (a)'s loss",
+        "d": "(d) `danqing paint`",
     }
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    print("\n| | median of three, s | peak memory, MB | times as fast as (a) | as (b) |\n|---|---|---|---|---|")
+    for letter, label in labels.items():
+        memory = "" if letter == "c" else f"{max(one['memory'] for one in found[letter]) / 1e6:.0f}"
+        faster = " | ".join(f"{middle[other] / middle[letter]:.1f}" for other in "ab")
+        print(f"| {label} | {middle[letter]:.1f} | {memory} | {faster} |")
+    for pair, a, c in zip(TIMED, found["a"], found["c"], strict=True):
+        if not c["reached"]:
+            print(f"\n(c) did not reach (a)'s loss {a['curve'][-1][1]:.4g} on {pair[0]}: its last was {c['loss']:.4g}.")
+    if (runs.steps, runs.size) == FULL:
+        FIGURE.write_text(plot({"(a)": found["a"][0]["curve"], "(c)": found["c"][0]["curve"]}), encoding="utf-8")
+    bars = {
+        "(c) at least 4 times as fast as (a)": middle["a"] >= 4 * middle["c"] and all(c["reached"] for c in found["c"]),
+        "(d) at least 25 times as fast as (a)": middle["a"] >= 25 * middle["d"],
+        "(d) at least 8 times as fast as (b)": middle["b"] >= 8 * middle["d"],
+    }
+    print()
+    report(bars)
+
+
+def art(runs: Runs) -> None:
+    """Median *art* over ten pairs."""
+    found: dict[str, list[float]] = {letter: [] for letter in "abd"}
     print("\n| photo | painting | (a) | (b) | (d) |\n|---|---|---|---|---|")
-    for pair in PAIRS[:10]:
-        for name, paint in ways.items():
-
-            def measure(paint: Any = paint, pair: Any = pair, out: Path = folder / f"{name} {pair[0]}.png") -> float:
-                paint(pair, out)
-                picture = Picture.load(out)
-                square = picture.size[0] == picture.size[1]
-                content = fit(Picture.load(files_of(pair)[0]), size=size, enlarge=True)
-                if square and content.size != picture.size:
-                    content = fit(middle(Picture.load(files_of(pair)[0])), size=size, enlarge=True)
-                return Judge(content, Picture.load(files_of(pair)[1]), encoder=eye).score(picture).art
-
-            found[name].append(state.get(f"art {name} {size} {steps} {pair[0]}", measure))
-        print(f"| {pair[0]} | {pair[1]} | " + " | ".join(f"{found[name][-1]:.2f}" for name in ways) + " |", flush=True)
-    print("| **median** | | " + " | ".join(f"{statistics.median(found[name]):.3f}" for name in ways) + " |")
+    for pair in JUDGED:
+        for letter, arts in found.items():
+            arts.append(runs.of(letter, pair)["art"])
+        print(
+            f"| {pair[0]} | {pair[1]} | " + " | ".join(f"{arts[-1]:.2f}" for arts in found.values()) + " |", flush=True
+        )
+    middle = {letter: statistics.median(arts) for letter, arts in found.items()}
+    print("| **median** | | " + " | ".join(f"{value:.3f}" for value in middle.values()) + " |\n")
+    report({"median *art* of (d) not above (a)'s and (b)'s": middle["d"] <= min(middle["a"], middle["b"])})
 
 
-def middle(picture: Picture) -> Picture:
-    """The square that the tutorial paints."""
-    from danqing.image.fit import square
-
-    return square(picture)
-
-
-def memory(state: State, folder: Path) -> None:
+def memory(runs: Runs) -> None:
     """Peak memory of `danqing paint`, with and without activations computed twice."""
     print("\n| long side, px | peak, MB | with --checkpoint, MB |\n|---|---|---|")
     for size in MEMORY_SIZES:
-        peaks = []
-        for more in ((), ("--checkpoint",)):
-            key = f"memory {size} {' '.join(more)}"
-            peaks.append(
-                state.get(key, lambda more=more, size=size: ours(SQUARE, folder / "m.png", size=size, more=more))  # type: ignore[misc]
+        peaks = [
+            runs.state.get(
+                f"memory {size} {' '.join(more)}",
+                functools.partial(ours, PAIRS[0], runs.folder / "memory.png", size=size, more=more),
             )
+            for more in ((), ("--checkpoint",))
+        ]
         print(f"| {size} | " + " | ".join(f"{one['memory'] / 1e6:.0f}" for one in peaks) + " |", flush=True)
-
-
-SQUARE = PAIRS[0]
 
 
 def plot(curves: dict[str, list[tuple[float, float]]]) -> str:
     """Loss against time, both logarithmic, as SVG."""
-    from math import log10
-
     points = [point for curve in curves.values() for point in curve if point[0] > 0 and point[1] > 0]
     left, right = log10(min(p[0] for p in points)), log10(max(p[0] for p in points))
     low, high = log10(min(p[1] for p in points)), log10(max(p[1] for p in points))
@@ -268,20 +287,16 @@ def main() -> int:
     if not (SHARED / "weights").is_dir():
         print(f"no development data at {SHARED}: set DANQING_SHARED", file=sys.stderr)
         return 2
-    state = State(args.state)
     about = machine.describe()
     print(f"{about}\n{torch.get_num_threads()} threads, torch {torch.__version__}")
-    if (args.steps, args.size) != (300, 512):
+    if (args.steps, args.size) != FULL:
         print(f"**a rehearsal: {args.steps} steps at {args.size} px**")
-        state.values["plot"] = False
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
+        runs = Runs(State(args.state), folder, steps=args.steps, size=args.size)
         for what in args.only:
-            if what == "memory":
-                memory(state, folder)
-            else:
-                {"times": times, "art": art}[what](state, folder, steps=args.steps, size=args.size)
+            {"times": times, "art": art, "memory": memory}[what](runs)
     return 0
 
 

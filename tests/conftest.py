@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fake_engine import Entry, install, picture
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("DANQING_SHARED", ROOT.parent / "shared"))
 """The optional folder of real photographs, paintings and teachers beside the checkout."""
@@ -55,3 +57,16 @@ def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture
+def gallery(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Entry]:
+    """The fake engine and its two styles instead of our own; work happens in `tmp_path`."""
+    monkeypatch.chdir(tmp_path)
+    return install(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A photo of 48 x 32 px with a Chinese name."""
+    return picture(tmp_path / "桂林.png")

@@ -19,18 +19,9 @@ from danqing.picture.provenance import read_recipe
 from danqing.recipe import FROM_MEMORY, Recipe, Source, StyleSource
 from danqing.style import Style
 from danqing.stylizer import Pastiche
-from tests.fake_engine import Entry, FakeStylizer, install, picture
+from tests.fake_engine import Entry, FakeStylizer, picture
 
-
-@pytest.fixture(autouse=True)
-def gallery(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Entry]:
-    monkeypatch.chdir(tmp_path)
-    return install(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    return picture(tmp_path / "桂林.png")
+pytestmark = pytest.mark.usefixtures("gallery")
 
 
 def pixels_of(path: Path) -> np.ndarray:

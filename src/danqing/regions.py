@@ -80,8 +80,8 @@ class Regions:
         left = inputs.read(protect) if protect is not None else None
         return cls(references=tuple(sources), masks=tuple(drawn), protect=left)
 
-    def at(self, size: tuple[int, int], *, square: bool) -> tuple[list[F32 | None], F32 | None]:
-        """The mask of each style, with what is protected taken out, and what they cover together.
+    def at(self, size: tuple[int, int], *, square: bool) -> tuple[Sequence[F32 | None], F32 | None]:
+        """The mask of each style, with what is protected taken out, and what they cover together; None = everywhere.
 
         Args:
             size: (width, height) of the painting.
@@ -95,10 +95,13 @@ class Regions:
             if one is not None and reference.mask is not None and not one.max() > 0:
                 raise UsageError(text("api.mask_black", name=reference.mask.name))
         protected = _numbers(self.protect, size, square=square)
-        covered = mask.cover(masks, protected)
-        if covered is not None and not covered.max() > 0:
+        resolved = mask.resolved(masks, protected)
+        if resolved is None:
+            return masks, None
+        covered = mask.cover(resolved)
+        if not covered.max() > 0:
             raise UsageError(text("api.nothing_to_paint"))
-        return mask.folded(masks, protected), covered
+        return resolved, covered
 
     def notes(self, size: tuple[int, int]) -> list[str]:
         """A line for every mask whose proportions are clearly not those of a photo of (width, height)."""

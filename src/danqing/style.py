@@ -25,7 +25,8 @@ class Style:
         source: the picture to learn from, or the name of a style in the gallery.
         name: what to call it in file names and recipes.
         weight: its share beside the other styles, > 0; shares are relative.
-        mask: float32 (H, W) in 0..1 of the content's size, where this style is painted; None = everywhere.
+        mask: float32 (H, W) in 0..1 of the content's size, where this style is painted; None = wherever the masks of
+            other styles leave room.
     """
 
     source: Picture | str

@@ -22,12 +22,9 @@ from danqing.errors import UsageError
 from danqing.picture import Picture
 from danqing.picture.provenance import read_recipe
 from danqing.recipe import Recipe
-from tests.fake_engine import FakeStylizer, install, picture
+from tests.fake_engine import FakeStylizer, picture
 
-
-@pytest.fixture(autouse=True)
-def _gallery(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    install(monkeypatch, tmp_path)
+pytestmark = pytest.mark.usefixtures("gallery")
 
 
 @pytest.fixture

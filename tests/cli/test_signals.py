@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.fake_engine import picture
-
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 
@@ -43,11 +41,6 @@ def begun(process: subprocess.Popen[bytes], mark: Path) -> None:
     while not mark.exists():
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.01)
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    return picture(tmp_path / "桂林.png")
 
 
 def painting(photo: Path, seconds: str = "0.05") -> subprocess.Popen[bytes]:

@@ -13,14 +13,10 @@ from danqing.cli.main import VERBS, main
 from danqing.picture import Picture
 from danqing.quality import STYLE_LAYERS
 from danqing.recipe import Recipe
-from tests.fake_engine import install, picture
+from tests.fake_engine import picture
 
 Said = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(autouse=True)
-def _gallery(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    install(monkeypatch, tmp_path)
+pytestmark = pytest.mark.usefixtures("gallery")
 
 
 @pytest.fixture

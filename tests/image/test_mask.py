@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from danqing.image.mask import composite, cover, drawn, flatten, folded, reattach
+from danqing.image.mask import composite, cover, drawn, flatten, reattach, resolved
 from danqing.picture import Picture
 
 
@@ -57,17 +57,23 @@ def test_soft_edges_survive_another_size() -> None:
     np.testing.assert_allclose(drawn(picture, (16, 4))[0], ramp.reshape(16, 4).mean(1), atol=0.02)
 
 
+def test_where_each_style_is_painted() -> None:
+    left, half = np.float32([[1, 0]]), np.float32([[0.5, 0.5]])
+    assert resolved([None, None]) is None
+    for masks, protected, expected in [
+        ([left, None], None, ([[1, 0]], [[0, 1]])),
+        ([None, left, None], None, ([[0, 1]], [[1, 0]], [[0, 1]])),
+        ([left, half], half, ([[0.5, 0]], [[0.25, 0.25]])),
+        ([left, None], half, ([[0.5, 0]], [[0, 0.5]])),
+        ([None], left, ([[0, 1]],)),
+    ]:
+        np.testing.assert_array_equal(resolved(masks, protected), expected)
+
+
 def test_what_masks_cover() -> None:
     left, half = np.float32([[1, 0]]), np.float32([[0.5, 0.5]])
-    assert cover([None, None]) is None
-    assert cover([left, None]) is None
     np.testing.assert_array_equal(cover([left, half]), [[1, 0.5]])
-    np.testing.assert_array_equal(cover([None], left), [[0, 1]])
-    np.testing.assert_array_equal(cover([left, half], half), [[0.5, 0.25]])
-    assert folded([left, None], None) == [left, None]
-    first, second = folded([left, None], half)
-    np.testing.assert_array_equal(first, [[0.5, 0]])
-    np.testing.assert_array_equal(second, [[0, 0.5]])
+    np.testing.assert_array_equal(cover([half, half.copy()]), half)  # two styles blended in one place
 
 
 def test_a_composite_is_exact_where_it_is_all_or_nothing() -> None:
@@ -80,7 +86,7 @@ def test_a_composite_is_exact_where_it_is_all_or_nothing() -> None:
 
 def test_what_is_protected_leaves_each_style_its_own_region() -> None:
     left, protected = np.float32([[1, 0, 0]]), np.float32([[0, 0, 1]])
-    first, second = folded([left, None], protected)
+    first, second = resolved([left, None], protected)
     np.testing.assert_array_equal(first, [[1, 0, 0]])
     np.testing.assert_array_equal(second, [[0, 1, 0]])
 

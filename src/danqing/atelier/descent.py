@@ -18,10 +18,12 @@ from danqing.recipe import Recipe
 MARGIN = 0.02
 """How far frequencies may leave 0..1 before they feel nothing: at the very edge they could not come back."""
 
-
 ASTRAY = 1.2
 """How far above its lowest value L-BFGS may climb: without a line search it now and then steps out of its valley, and
-is then put back and begins anew."""
+is then put back and begins anew with steps half as long."""
+
+RECOVERY = 1.2
+"""By what steps that were halved grow again with every one that leads lower."""
 
 
 class Stopped(Exception):
@@ -117,7 +119,7 @@ def descend(
         NotFinite: at the step where it happens.
     """
     canvas = Canvas(x, recipe.frequency_slope)
-    optimizer = _optimizer(canvas.variable, recipe)
+    optimizer, rate = _optimizer(canvas.variable, recipe), 1.0
     slope = Slope(canvas, objective)
     average, decay = torch.zeros_like(x), recipe.averaging
     watched = recipe.optimizer == "lbfgs" and not recipe.line_search
@@ -130,9 +132,12 @@ def descend(
                 raise NotFinite(good)
             if watched and slope.value > ASTRAY * lowest:
                 canvas.variable.copy_(best)
-                optimizer = _optimizer(canvas.variable, recipe)
+                rate /= 2
+                optimizer = _optimizer(canvas.variable, recipe, rate)
             elif watched and slope.value < lowest:
                 lowest, best = slope.value, slope.where
+                rate = min(1.0, RECOVERY * rate)
+                optimizer.param_groups[0]["lr"] = rate * _step_length(recipe)
             if not recipe.line_search:
                 canvas.clamp()
             good = canvas.picture().detach().clamp(0, 1)
@@ -143,13 +148,18 @@ def descend(
         yield good, dict(slope.terms)
 
 
-def _optimizer(x: Tensor, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser, taking one step at a time."""
+def _step_length(recipe: Recipe) -> float:
+    """The learning rate: the recipe's, else what suits the optimiser."""
+    return recipe.learning_rate or {"adam": 0.03, "lbfgs": 1.0}[recipe.optimizer]
+
+
+def _optimizer(x: Tensor, recipe: Recipe, rate: float = 1.0) -> torch.optim.Optimizer:
+    """The recipe's optimiser, taking one step at a time, with `rate` of its learning rate."""
     if recipe.optimizer == "adam":
-        return torch.optim.Adam([x], lr=recipe.learning_rate or 0.03, betas=(0.9, 0.99))
+        return torch.optim.Adam([x], lr=rate * _step_length(recipe), betas=(0.9, 0.99))
     return torch.optim.LBFGS(
         [x],
-        lr=recipe.learning_rate or 1.0,
+        lr=rate * _step_length(recipe),
         max_iter=1,
         history_size=20,
         tolerance_grad=0,

@@ -29,10 +29,10 @@ from danqing import catalog, machine
 from danqing.atelier import adopt
 from danqing.atelier.descent import NotFinite, Stopped, descend
 from danqing.atelier.encoders import VGG
-from danqing.atelier.objective import Objective, StyleView, sum_of
+from danqing.atelier.objective import Objective, StyleView
 from danqing.card import Card
 from danqing.errors import RunFailed, UsageError
-from danqing.image import color
+from danqing.image import color, mask
 from danqing.image.fit import resize
 from danqing.messages import text
 from danqing.picture import Picture
@@ -223,7 +223,7 @@ class Painting:
         self.size = content.size
         self.content = extend(content.pixels, SMALLEST)
         self.styles = [(style.weight, picture_of(style)) for style in styles]
-        self.masks = [style.mask for style in styles]
+        self.masks = mask.resolved([style.mask for style in styles])
         height, width = self.content.shape[:2]
         self.levels = pyramid((width, height), recipe)
         # Noise is drawn on the processor whatever the device, so that a seed means the same everywhere.
@@ -269,32 +269,21 @@ class Painting:
 
     def recolored(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """The photo with the mean and covariance of the styles' colours, as far as strength and the masks go."""
-        shares = self.shares((pixels.shape[1], pixels.shape[0]))
-        result = np.zeros_like(pixels)
-        for share, (_, picture) in zip(shares, self.styles, strict=True):
-            result += share * color.transfer(pixels, picture.pixels)
-        cover = sum(shares, np.float32(0))
-        return (pixels + self.recipe.strength * (result - cover * pixels)).astype(np.float32)
-
-    def shares(self, size: tuple[int, int]) -> list[NDArray[np.float32]]:
-        """What part each style has in every pixel, (H, W, 1), together 1 at most; 0 where the photo stays."""
-        masks = [self.mask(mask, size) for mask in self.masks]
-        given = [mask for mask in masks if mask is not None]
-        rest = (1 - sum_of(given)) if given else torch.ones(1, 1, 1, 1)
-        parts = [
-            weight * (rest if mask is None else mask) for (weight, _), mask in zip(self.styles, masks, strict=True)
-        ]
-        total = torch.stack(parts).sum(0)
-        cover = sum_of(given) if len(given) == len(masks) else torch.ones(1, 1, 1, 1)
-        return [
-            np.ascontiguousarray((cover * part / total.clamp(min=1e-6))[0].cpu().numpy().transpose(1, 2, 0))
-            for part in parts
-        ]
+        height, width = pixels.shape[:2]
+        masks = self.masks_at((width, height)) or [np.ones((height, width), np.float32) for _ in self.styles]
+        parts = [weight * where[..., None] for (weight, _), where in zip(self.styles, masks, strict=True)]
+        total = np.maximum(np.sum(parts, axis=0), np.float32(1e-6))
+        painted = np.zeros_like(pixels)
+        for part, (_, picture) in zip(parts, self.styles, strict=True):
+            painted += part / total * color.transfer(pixels, picture.pixels)
+        covered = mask.cover(masks)[..., None]
+        return (pixels + self.recipe.strength * covered * (painted - pixels)).astype(np.float32)
 
     def paint(self, level: Level, x: Tensor) -> Tensor:
         """All steps of one level, from x and at its size."""
         content = to_tensor(self.content, level.size, self.device)
         full = self.levels[-1].size
+        masks = self.masks_at(level.size) or (None,) * len(self.styles)
         views = [
             StyleView(
                 weight=weight,
@@ -302,9 +291,9 @@ class Painting:
                     (share, self.view(picture, level.size, full, brush)) for brush, share in brushes(self.recipe.brush)
                 ),
                 own=self.view(picture, level.size, full),
-                mask=self.mask(mask, level.size),
+                mask=None if where is None else torch.from_numpy(where)[None, None].to(self.device),
             )
-            for (weight, picture), mask in zip(self.styles, self.masks, strict=True)
+            for (weight, picture), where in zip(self.styles, masks, strict=True)
         ]
         objective = Objective(self.encoder, self.recipe, content=content, views=views)
         objective.calibrate(x, self.generator)
@@ -325,11 +314,11 @@ class Painting:
         scaled = style_size(style, size, full, scale=self.recipe.style_scale, brush=brush)
         return to_tensor(style.pixels, scaled, self.device).clamp(0, 1)
 
-    def mask(self, mask: NDArray[np.float32] | None, size: tuple[int, int]) -> Tensor | None:
-        """A mask (H, W) of the content's size at the size of a level, (1, 1, H, W)."""
-        if mask is None:
+    def masks_at(self, size: tuple[int, int]) -> list[NDArray[np.float32]] | None:
+        """Where each style is painted, (height, width) each; None = everywhere."""
+        if self.masks is None:
             return None
-        return to_tensor(extend(mask[..., None], SMALLEST), size, self.device).clamp(0, 1)
+        return [mask.sized(extend(where[..., None], SMALLEST)[..., 0], size) for where in self.masks]
 
     def settled(self, first: int) -> bool:
         """Whether the last ten steps of the level that began at step `first` brought less than the tolerance."""

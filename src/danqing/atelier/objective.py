@@ -34,8 +34,6 @@ SMALLEST_HALF = 32
 """Shortest side in px at which a picture is still seen at half its size."""
 
 Statistics = tuple[Tensor, Tensor]
-Region = tuple[Tensor | None, dict[str, Statistics]]
-"""Where a target holds, (1, 1, H, W) or None for everywhere, and the target of every style layer."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,7 +44,7 @@ class StyleView:
         weight: its share beside the others.
         sizes: the picture at one or several sizes, each (1, 3, H, W), with the share of each.
         own: the picture at its own size, for what is seen at half size; None = the first of the sizes.
-        mask: where it is painted, (1, 1, H, W) at the level's size; None = wherever the masks of others leave room.
+        mask: where it is painted, (1, 1, H, W) at the level's size; None = everywhere.
     """
 
     weight: float
@@ -117,24 +115,16 @@ def blend(parts: list[tuple[float, dict[str, Statistics]]]) -> dict[str, Statist
 
 
 def placed(views: Sequence[StyleView]) -> list[tuple[Tensor | None, list[StyleView]]]:
-    """Styles by the place where they are painted; those of the same mask are blended there.
-
-    Styles without a mask get what the masks of the others leave.
-    """
-    masked = [view.mask for view in views if view.mask is not None]
-    if not masked:
-        return [(None, list(views))]
-    rest = (1 - torch.stack(masked).sum(0)).clamp(0, 1)
+    """Styles by the place where they are painted; those of the same mask are blended there."""
     places: list[tuple[Tensor | None, list[StyleView]]] = []
     for view in views:
-        mask = rest if view.mask is None else view.mask
         for where, there in places:
-            if where is not None and torch.equal(where, mask):
+            if view.mask is where or (view.mask is not None and where is not None and torch.equal(where, view.mask)):
                 there.append(view)
                 break
         else:
-            places.append((mask, [view]))
-    return [(where, there) for where, there in places if where is not None and float(where.max()) > 0.01]
+            places.append((view.mask, [view]))
+    return places
 
 
 class Objective:
@@ -157,7 +147,7 @@ class Objective:
         self.scale = 1.0 if recipe.weighting == "calibrated" else RANGES[recipe.weighting] / seen
         places = placed(views)
         masks = [where for where, _ in places if where is not None]
-        self.cover = sum_of(masks) if masks else None
+        self.cover = torch.stack(masks).sum(0).clamp(0, 1) if masks else None
         with torch.no_grad():
             own = self.see(content)
             normalized = recipe.content_loss == "normalized"
@@ -286,8 +276,3 @@ class Objective:
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The scalar that is minimised."""
         return torch.stack([self.weights[n] * self.calibration[n] * value for n, value in terms.items()]).sum()
-
-
-def sum_of(masks: Sequence[Tensor]) -> Tensor:
-    """How far masks (1, 1, H, W) cover the picture together, in 0..1."""
-    return torch.stack(list(masks)).sum(0).clamp(0, 1)

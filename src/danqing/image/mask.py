@@ -69,30 +69,28 @@ def sized(mask: F32, size: tuple[int, int]) -> F32:
     return np.clip(mask, 0, 1)
 
 
-def folded(masks: Sequence[F32 | None], protected: F32 | None) -> list[F32 | None]:
-    """The styles' masks with a protected region, (H, W) in 0..1 or None, taken out of each.
+def resolved(masks: Sequence[F32 | None], protected: F32 | None = None) -> list[F32] | None:
+    """Where each style is painted, once what is protected is taken out; None = everywhere.
 
-    A style without a mask gets what the masks of the others leave.
+    A style without a mask is painted wherever the masks of the others leave room.
+
+    Args:
+        masks: for each style (H, W) in 0..1, or None.
+        protected: (H, W) in 0..1, or None.
     """
-    if protected is None:
-        return list(masks)
     given = [mask for mask in masks if mask is not None]
-    rest = np.float32(1) - (np.clip(np.sum(given, axis=0), 0, 1) if given else np.float32(0))
-    free = np.float32(1) - protected
+    if not given and protected is None:
+        return None
+    rest = np.float32(1) - (cover(given) if given else np.zeros_like(protected, dtype=np.float32))
+    free = np.float32(1) if protected is None else np.float32(1) - protected
     return [np.asarray((rest if mask is None else mask) * free, dtype=np.float32) for mask in masks]
 
 
-def cover(masks: Sequence[F32 | None], protected: F32 | None = None) -> F32 | None:
-    """How far styles are painted in each pixel, (H, W) in 0..1; None = everywhere.
-
-    A style without a mask is painted wherever the others leave room.
-    """
-    given = [mask for mask in masks if mask is not None]
-    everywhere = len(given) < len(masks)
-    if everywhere and protected is None:
-        return None
-    painted = np.float32(1) if everywhere else np.clip(np.sum(given, axis=0), 0, 1)
-    return np.asarray(painted if protected is None else painted * (1 - protected), dtype=np.float32)
+def cover(masks: Sequence[F32]) -> F32:
+    """How far styles are painted in each pixel, (H, W) in 0..1; styles with the same mask share their place."""
+    distinct = [mask for at, mask in enumerate(masks) if not any(np.array_equal(mask, other) for other in masks[:at])]
+    covered: F32 = np.clip(np.sum(distinct, axis=0), 0, 1).astype(np.float32)
+    return covered
 
 
 def composite(photo: F32, painting: F32, covered: F32) -> F32:
