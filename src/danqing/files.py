@@ -79,6 +79,40 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
         raise write_failure(target, error) from error
 
 
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A folder to write files into; it gets its name only when the block ends well, and then durably with its files.
+
+    If the block raises, whatever it raises, nothing is left behind.
+
+    Args:
+        path: the name that the folder is to get; the folder that it stands in must exist.
+
+    Raises:
+        UsageError: the name is taken.
+        RunFailed: the disk, the folder or the system refuses; the message names the path.
+    """
+    target = Path(path)
+    temporary = target.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
+    try:
+        if target.exists():
+            raise UsageError(text("files.exists", path=shown(target)))
+        temporary.mkdir()
+        try:
+            yield temporary
+            for file in temporary.iterdir():
+                with file.open("rb+") as stream:
+                    os.fsync(stream.fileno())
+            _sync_folder(temporary)
+            temporary.rename(target)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise write_failure(target, error) from error
+
+
 def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Find out before long work whether `atomic_write` to this path can succeed; leaves nothing behind.
 

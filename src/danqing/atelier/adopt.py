@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from danqing.atelier.encoders import VGG, Pooling
+from danqing.atelier.encoders import VGG
 from danqing.card import Card
 from danqing.errors import ModelDamaged
 from danqing.messages import text
@@ -24,13 +24,12 @@ from danqing.weights.source import listed
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def encoder(card: Card, arrays: Arrays, *, pooling: Pooling = "max") -> VGG:
+def encoder(card: Card, arrays: Arrays) -> VGG:
     """An encoder from its card and its arrays.
 
     Args:
         card: whose preprocessing and padding it gets; the layers that it promises must be there.
         arrays: weights (out, in, 3, 3) and biases (out,) by name, of any float type; they are copied.
-        pooling: what stands between the blocks.
 
     Returns:
         float32, in eval mode, no gradients to its weights.
@@ -50,7 +49,6 @@ def encoder(card: Card, arrays: Arrays, *, pooling: Pooling = "max") -> VGG:
         matrix=matrix,
         bias=bias,
         padding=card.padding,
-        pooling=pooling,
     )
     net.load_state_dict(
         {ours: torch.from_numpy(arrays[theirs].astype(np.float32)) for ours, theirs in layout.names.items()}

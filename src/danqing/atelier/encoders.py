@@ -130,6 +130,17 @@ class VGG(nn.Module):
                 break
         return x, features
 
+    def work(self, layers: Collection[str]) -> tuple[float, float]:
+        """What the features of these layers cost for every pixel of the picture: (values computed, multiplications)."""
+        deepest = max((self.names.index(f"conv{layer[4:]}") for layer in layers), default=-1)
+        values = products = 0.0
+        for name in self.names[: deepest + 1]:
+            kernels = self.convolution(name).weight
+            share = 0.25 ** (int(name[4]) - 1)
+            values += kernels.shape[0] * share
+            products += kernels.numel() * share
+        return values, products
+
     def convolution(self, layer: str) -> nn.Conv2d:
         """The convolution of a layer: `conv3_1` and `relu3_1` have the same."""
         module = self.get_submodule(f"conv{layer[4:]}")

@@ -43,10 +43,17 @@ from danqing.stylizer import Estimate, OnStep, Pastiche, Prior, Step
 COARSEST = 128
 """Long side of the coarsest level, px: at this size the encoder's deepest layer sees most of the picture."""
 
-BASE_BYTES, BYTES_PER_PIXEL, SECONDS_PER_PIXEL = 450 << 20, 2800, 4e-6
-BYTES_PER_PIXEL_CHECKPOINTED = 2000
-"""Peak memory of the process, and time per pixel and step on one core, in float32: twice what was measured in bfloat16
-with `compact` at 512, 1024 and 1536 px (docs/benchmarks.md)."""
+BASE_BYTES = 450 << 20
+"""Memory of the process before a picture is there."""
+
+BYTES_PER_PIXEL = 1100
+"""Peak memory of a pixel besides the encoder's: pictures, and the 20 steps that L-BFGS remembers."""
+
+BYTES_PER_VALUE = {False: 11.0, True: 5.0}
+"""Peak memory of every value that the encoder computes, in bfloat16, without and with checkpointed activations."""
+
+SECONDS_PER_VALUE, SECONDS_PER_PRODUCT = 1.5e-8, 8e-12
+"""Time on one core, in bfloat16, of a value and of a multiplication, gradients included."""
 
 WINDOW = 10
 """Steps over which it is judged whether a level still gets anywhere."""
@@ -132,7 +139,8 @@ class GatysStylizer:
     """Paints by optimisation; implements `danqing.stylizer.Stylizer`.
 
     Args:
-        encoder, card: what it sees with; by default what the recipe names, from the catalog.
+        encoder, card: what it sees with, brought to the device and the recipe's precision and pooling; by default what
+            the recipe names, from the catalog.
         encoder_weights: the user's own file for the encoder that the recipe names.
         device: `auto`, `cpu`, `cuda` or `mps`.
     """
@@ -146,6 +154,7 @@ class GatysStylizer:
         device: str = "auto",
     ) -> None:
         self._given = (encoder, card)
+        self._opened: dict[str, tuple[VGG, Card]] = {}
         self._weights = encoder_weights
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -178,24 +187,33 @@ class GatysStylizer:
         return painting.run(prior)
 
     def estimate(self, size: tuple[int, int], recipe: Recipe) -> Estimate:
-        """Memory and time for a content of (width, height) px, with an encoder of the size of `compact`."""
-        half = self.precision(recipe) == torch.bfloat16
+        """Memory and time for a content of (width, height) px with the recipe's encoder."""
+        encoder, _ = self._encoder(recipe)
+        layers = {*recipe.content_layers, *recipe.style_layers} & set(encoder.layers)
+        values, products = encoder.work(layers)
+        single = 1 if self.precision(recipe) == torch.bfloat16 else 2
         worked = sum(level.steps * level.size[0] * level.size[1] for level in pyramid(size, recipe))
-        pixel = (BYTES_PER_PIXEL_CHECKPOINTED if recipe.checkpoint else BYTES_PER_PIXEL) / (2 if half else 1)
-        step = SECONDS_PER_PIXEL * (4 / 3 if recipe.checkpoint else 1) / (2 if half else 1)
-        memory = BASE_BYTES + int(size[0] * size[1] * pixel)
+        step = (
+            single * (values * SECONDS_PER_VALUE + products * SECONDS_PER_PRODUCT) * (4 / 3 if recipe.checkpoint else 1)
+        )
+        pixel = BYTES_PER_PIXEL + single * values * BYTES_PER_VALUE[recipe.checkpoint]
+        weights = 4 * sum(value.numel() for value in encoder.parameters())
+        memory = BASE_BYTES + 2 * weights + int(size[0] * size[1] * pixel)
         return Estimate(memory=memory, seconds=2 + worked * step / machine.cores())
 
     def _encoder(self, recipe: Recipe) -> tuple[VGG, Card]:
+        """What the recipe sees with; opened once."""
         encoder, card = self._given
         if encoder is not None and card is not None:
             return encoder, card
-        if self._weights is not None:
-            card, arrays = catalog.from_file(self._weights, like=recipe.encoder)
-        else:
-            card, path = catalog.find(recipe.encoder)
-            arrays = catalog.read(card, path)
-        return adopt.encoder(card, arrays, pooling=recipe.pooling), card
+        if recipe.encoder not in self._opened:
+            if self._weights is not None:
+                card, arrays = catalog.from_file(self._weights, like=recipe.encoder)
+            else:
+                card, path = catalog.find(recipe.encoder)
+                arrays = catalog.read(card, path)
+            self._opened[recipe.encoder] = adopt.encoder(card, arrays), card
+        return self._opened[recipe.encoder]
 
     def precision(self, recipe: Recipe) -> torch.dtype:
         """The encoder's precision: bfloat16 where this machine gains by it, unless the recipe says otherwise."""

@@ -1,4 +1,4 @@
-"""Encoders without torch: a picture goes in, the features of named layers come out, by ONNX Runtime.
+"""ONNX Runtime: a model's bytes become a session that maps arrays to arrays; and encoders without torch on top of it.
 
 The model is loaded from its bytes and must be whole: a file that refers to data outside itself is refused before the
 runtime sees it, since such references have led to other people's files more than once (CVE-2022-25882 and its
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from danqing import machine
 from danqing.errors import ModelDamaged, ModelMissing
 from danqing.files import shown
 from danqing.messages import text
@@ -33,6 +34,46 @@ _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 _DEEPEST = 64
 
 
+class Session:
+    """A model, by ONNX Runtime on the processor.
+
+    Args:
+        data: the model.
+        name: what messages call it.
+        threads: how many it may use; None = all cores.
+
+    Attributes:
+        inputs: their names and shapes; sides that may be any are None.
+        outputs: their names.
+
+    Raises:
+        ModelDamaged: it is no model, or refers to outside data.
+    """
+
+    def __init__(self, data: bytes, *, name: str, threads: int | None = None) -> None:
+        refuse_external_data(data, name)
+        self.name = name
+        self._session = _session(data, name, threads=threads)
+        self.inputs: dict[str, tuple[int | None, ...]] = {
+            one.name: tuple(side if isinstance(side, int) else None for side in one.shape)
+            for one in self._session.get_inputs()
+        }
+        self.single = all(one.type == "tensor(float)" for one in self._session.get_inputs())
+        self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
+
+    def __call__(self, values: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        """The outputs for inputs, each by its name.
+
+        Raises:
+            ModelDamaged: the model cannot be run on them.
+        """
+        try:
+            found = self._session.run(None, {n: np.ascontiguousarray(v, dtype=np.float32) for n, v in values.items()})
+        except Exception as error:  # onnxruntime's errors have no common parent but this
+            raise ModelDamaged(text("engines.onnx_run", name=self.name, reason=_reason(error))) from error
+        return dict(zip(self.outputs, found, strict=True))
+
+
 class Encoder:
     """The features of a picture, by ONNX Runtime on the processor.
 
@@ -47,15 +88,11 @@ class Encoder:
     """
 
     def __init__(self, source: str | Path | bytes, *, name: str | None = None) -> None:
-        self.name = name or ("ONNX" if isinstance(source, bytes) else shown(source))
-        data = source if isinstance(source, bytes) else _read(Path(source), self.name)
-        refuse_external_data(data, self.name)
-        self._session = _session(data, self.name)
-        inputs = self._session.get_inputs()
-        if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type != "tensor(float)":
-            raise ModelDamaged(text("engines.onnx_form", name=self.name))
-        self._input = inputs[0].name
-        self.layers: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
+        name = name or ("ONNX" if isinstance(source, bytes) else shown(source))
+        self._session = Session(source if isinstance(source, bytes) else read(Path(source)), name=name)
+        if not self._session.single or [len(shape) for shape in self._session.inputs.values()] != [4]:
+            raise ModelDamaged(text("engines.onnx_form", name=name))
+        self.layers = self._session.outputs
 
     def __call__(self, pixels: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Features of pixels (H, W, 3) in 0..1: {layer: (C, h, w)}.
@@ -63,12 +100,9 @@ class Encoder:
         Raises:
             ModelDamaged: the model cannot be run on a picture of this size.
         """
-        x = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], dtype=np.float32)  # (1, 3, H, W)
-        try:
-            values = self._session.run(None, {self._input: x})
-        except Exception as error:  # onnxruntime's errors have no common parent but this
-            raise ModelDamaged(text("engines.onnx_run", name=self.name, reason=_reason(error))) from error
-        return {layer: value[0] for layer, value in zip(self.layers, values, strict=True)}
+        (name,) = self._session.inputs
+        values = self._session({name: pixels.transpose(2, 0, 1)[None]})  # (1, 3, H, W)
+        return {layer: value[0] for layer, value in values.items()}
 
 
 def refuse_external_data(data: bytes, name: str) -> None:
@@ -135,7 +169,14 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
     raise ValueError("a number that does not end")
 
 
-def _read(path: Path, name: str) -> bytes:
+def read(path: Path) -> bytes:
+    """The bytes of a model's file.
+
+    Raises:
+        ModelMissing: there is no such file.
+        ModelDamaged: it cannot be read.
+    """
+    name = shown(path)
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
@@ -144,13 +185,14 @@ def _read(path: Path, name: str) -> bytes:
         raise ModelDamaged(text("engines.onnx_unreadable", name=name, reason=error.strerror)) from error
 
 
-def _session(data: bytes, name: str) -> Any:
+def _session(data: bytes, name: str, *, threads: int | None) -> Any:
     import onnxruntime
 
     if not data:
         raise ModelDamaged(text("engines.onnx_damaged", name=name))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.intra_op_num_threads = threads or machine.cores()
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no common parent but this

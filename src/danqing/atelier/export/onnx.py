@@ -1,68 +1,161 @@
-"""Encoders as ONNX graphs, for the runtimes that need no torch.
+"""Networks as ONNX graphs, for the runtimes that need no torch.
 
-The graph is written out by hand with onnx.helper: it has six kinds of node, takes any height and width, and its
-weights are stored in float16 and computed with in float32. In: `picture` float32 (1, 3, H, W), sRGB in 0..1; out: one
-float32 (1, C, h, w) for each layer asked for.
+The graphs are written out by hand (`graph.py`): they have few kinds of node and take any height and width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from danqing.atelier.encoders import VGG
-
-OPSET = 17
+from danqing.atelier.export.graph import Graph, value
+from danqing.atelier.nets.pastiche import COLOUR, MARGIN, NEWTON_STEPS, Conditional, PasticheNet
 
 
 def encoder_to_onnx(encoder: VGG, layers: Sequence[str]) -> bytes:
     """An encoder with max pooling as a serialised ONNX model.
 
+    In: `picture` float32 (1, 3, H, W), sRGB in 0..1; out: one float32 (1, C, h, w) for each layer asked for.
+
     Raises:
         ValueError: another pooling, which this export does not write.
     """
+    graph = Graph()
+    _encoder(graph, encoder, "picture", layers)
+    picture = value("picture", [1, 3, "height", "width"])
+    return graph.model([picture], [value(layer, [1, None, None, None]) for layer in layers], name="encoder")
+
+
+def pastiche_to_onnx(net: PasticheNet) -> bytes:
+    """The pastiche network as a serialised ONNX model.
+
+    In: `picture` float32 (1, 3, H, W), sRGB in 0..1, sides multiples of 8 and longer than the margin; `vectors` float32
+    (S, P) of styles and `weights` float32 (1, S), which add up to 1. Out: `painting` float32 (1, 3, H, W) in 0..1.
+    """
+    return _Pastiche(net).model()
+
+
+def _encoder(graph: Graph, encoder: VGG, picture: str, layers: Sequence[str]) -> None:
+    """The nodes of an encoder as far as the deepest of `layers`, whose values are called as the layers."""
     if encoder.pooling != "max":
         raise ValueError(f"only max pooling is exported, not {encoder.pooling}")
-    nodes, weights = [], []
-
-    def constant(name: str, value: np.ndarray) -> str:
-        weights.append(numpy_helper.from_array(value.astype(np.float16), f"{name}.f16"))
-        nodes.append(helper.make_node("Cast", [f"{name}.f16"], [name], to=TensorProto.FLOAT))
-        return name
-
-    matrix = numpy_helper.from_array(encoder.matrix.numpy()[:, :, None, None], "matrix")
-    bias = numpy_helper.from_array(encoder.bias.numpy(), "bias")
-    weights += [matrix, bias]
-    if encoder.padding == "reflect":
-        weights.append(numpy_helper.from_array(np.array([0, 0, 1, 1, 0, 0, 1, 1], dtype=np.int64), "margins"))
-    nodes.append(helper.make_node("Conv", ["picture", "matrix", "bias"], ["seen"]))
-    flow, outputs = "seen", []
+    matrix = graph.constant(encoder.matrix.numpy()[:, :, None, None], "matrix")
+    bias = graph.constant(encoder.bias.numpy(), "bias")
+    reflect = encoder.padding == "reflect"
+    margins = graph.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1], dtype=np.int64), "margins") if reflect else ""
+    flow = graph.add("Conv", picture, matrix, bias, name="seen")
+    missing = set(layers)
     for name in encoder.names:
         if name.endswith("_1") and name != "conv1_1":
-            nodes.append(helper.make_node("MaxPool", [flow], [f"pooled.{name}"], kernel_shape=[2, 2], strides=[2, 2]))
-            flow = f"pooled.{name}"
+            flow = graph.add("MaxPool", flow, kernel_shape=[2, 2], strides=[2, 2])
+        if reflect:
+            flow = graph.add("Pad", flow, margins, mode="reflect")
         convolution = encoder.convolution(name)
-        if encoder.padding == "reflect":
-            nodes.append(helper.make_node("Pad", [flow, "margins"], [f"padded.{name}"], mode="reflect"))
-            flow = f"padded.{name}"
-        inputs = [flow] + [
-            constant(f"{name}.{part}", convolution.get_parameter(part).detach().float().numpy())
-            for part in ("weight", "bias")
-        ]
-        relu = f"relu{name[4:]}"
-        nodes.append(helper.make_node("Conv", inputs, [name], pads=[0 if encoder.padding == "reflect" else 1] * 4))
-        nodes.append(helper.make_node("Relu", [name], [relu]))
-        flow = relu
-        if relu in layers:
-            outputs.append(helper.make_tensor_value_info(relu, TensorProto.FLOAT, [1, None, None, None]))
-        if len(outputs) == len(layers):
-            break
-    picture = helper.make_tensor_value_info("picture", TensorProto.FLOAT, [1, 3, "height", "width"])
-    graph = helper.make_graph(nodes, "encoder", [picture], outputs, weights)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="danqing")
-    model.ir_version = 9
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString())
+        flow = graph.convolution(flow, convolution, name, pads=0 if reflect else 1, output=name)
+        flow = graph.add("Relu", flow, name=f"relu{name[4:]}")
+        missing.discard(flow)
+        if not missing:
+            return
+
+
+class _Pastiche:
+    """The pastiche network's graph, node by node as in `PasticheNet.paint`."""
+
+    def __init__(self, net: PasticheNet) -> None:
+        self.net, self.graph = net, Graph()
+
+    def model(self) -> bytes:
+        """The serialised model."""
+        graph, net = self.graph, self.net
+        pads = graph.constant(np.array([0, 0, MARGIN, MARGIN, 0, 0, MARGIN, MARGIN], dtype=np.int64))
+        x = graph.add("Pad", "picture", pads, mode="reflect")
+        _encoder(graph, net.encoder, x, ["relu2_1", "relu3_1"])
+        vector = graph.add("MatMul", "weights", "vectors")
+        colour, *parts = graph.split(vector, [COLOUR, *net.sizes], axis=1)
+        shapes = {size: graph.constant(np.array([1, size, 1, 1], dtype=np.int64)) for size in set(net.sizes)}
+        style = iter([graph.add("Reshape", p, shapes[size]) for p, size in zip(parts, net.sizes, strict=True)])
+        plain, tinted = self.recoloured(x, colour)
+        half, quarter = self.normalized("relu2_1"), self.normalized("relu3_1")
+        h = graph.add("Relu", self.conditional(quarter, "down", style))
+        h = self.blocks(h, "blocks_8", style)
+        h = self.joined(h, "4", quarter, style)
+        h = self.joined(h, "2", half, style)
+        h = self.joined(h, "1", plain, style)
+        h = graph.convolution(h, net.out, "out")
+        areas = graph.add("AveragePool", tinted, kernel_shape=[8, 8], strides=[8, 8])
+        h = graph.add("Add", self.larger(areas, 8), h)
+        start, end, axes = (graph.constant(np.array(v, dtype=np.int64)) for v in ([MARGIN] * 2, [-MARGIN] * 2, [2, 3]))
+        h = graph.add("Slice", h, start, end, axes)
+        graph.add("Clip", h, graph.number(0), graph.number(1), name="painting")
+        picture, painting = (value(name, [1, 3, "height", "width"]) for name in ("picture", "painting"))
+        vectors, weights = value("vectors", ["styles", net.vector_size]), value("weights", [1, "styles"])
+        return graph.model([picture, vectors, weights], [painting], name="pastiche")
+
+    def joined(self, h: str, place: str, other: str, style: Iterator[str]) -> str:
+        """Twice as large, joined with what lies at that resolution, and the blocks there."""
+        narrow = getattr(self.net, f"narrow_{place}")
+        h = self.larger(self.graph.convolution(h, narrow, f"narrow_{place}"), 2)
+        h = self.graph.add("Concat", h, other, axis=1)
+        h = self.graph.add("Relu", self.conditional(h, f"join_{place}", style))
+        return self.blocks(h, f"blocks_{place}", style)
+
+    def blocks(self, h: str, name: str, style: Iterator[str]) -> str:
+        """The residual blocks of one resolution."""
+        for place, _ in enumerate(getattr(self.net, name, ())):
+            first = self.graph.add("Relu", self.conditional(h, f"{name}.{place}.first", style))
+            h = self.graph.add("Add", h, self.conditional(first, f"{name}.{place}.second", style))
+        return h
+
+    def conditional(self, h: str, name: str, style: Iterator[str]) -> str:
+        """A conditional convolution."""
+        module = self.net.get_submodule(name)
+        if not isinstance(module, Conditional):
+            raise TypeError(f"{name} is a {type(module).__name__}")
+        scale, shift = next(style), next(style)
+        h = self.graph.convolution(h, module.convolution, name)
+        return self.graph.add("Add", self.graph.add("Mul", h, scale), shift)
+
+    def larger(self, h: str, times: int) -> str:
+        """Bilinear."""
+        scales = self.graph.constant(np.array([1, 1, times, times], dtype=np.float32))
+        return self.graph.add("Resize", h, "", scales, mode="linear", coordinate_transformation_mode="half_pixel")
+
+    def normalized(self, layer: str) -> str:
+        """As `pastiche.normalized`."""
+        graph = self.graph
+        mean = graph.add("ReduceMean", layer, axes=[2, 3], keepdims=1)
+        centred = graph.add("Sub", layer, mean)
+        variance = graph.add("ReduceMean", graph.add("Mul", centred, centred), axes=[2, 3], keepdims=1)
+        overall = graph.add("ReduceMean", variance, axes=[1], keepdims=1)
+        floor = graph.add("Add", graph.add("Mul", overall, graph.number(0.01)), graph.number(1e-6))
+        deviation = graph.add("Sqrt", graph.add("Add", variance, floor))
+        return graph.add("Div", centred, deviation)
+
+    def recoloured(self, x: str, colour: str) -> tuple[str, str]:
+        """As `pastiche.recoloured`."""
+        graph = self.graph
+
+        def shaped(name: str, shape: list[int]) -> str:
+            return graph.add("Reshape", name, graph.constant(np.array(shape, dtype=np.int64)))
+
+        mean = graph.add("ReduceMean", x, axes=[2, 3], keepdims=1)
+        flat = shaped(graph.add("Sub", x, mean), [3, -1])
+        squares = graph.add("MatMul", flat, graph.add("Transpose", flat, perm=[1, 0]))
+        count = graph.add("Cast", graph.add("Gather", graph.add("Shape", flat), graph.constant(np.array(1))), to=1)
+        eye = graph.constant(np.eye(3, dtype=np.float32))
+        covariance = graph.add(
+            "Add", graph.add("Div", squares, count), graph.constant(1e-3 * np.eye(3, dtype=np.float32))
+        )
+        trace = graph.add("ReduceSum", graph.add("Mul", covariance, eye), keepdims=0)
+        y, z = graph.add("Div", covariance, trace), eye
+        for _ in range(NEWTON_STEPS):
+            product = graph.add("Mul", graph.add("MatMul", z, y), graph.number(0.5))
+            t = graph.add("Sub", graph.constant(1.5 * np.eye(3, dtype=np.float32)), product)
+            y, z = graph.add("MatMul", y, t), graph.add("MatMul", t, z)
+        plain = graph.add("MatMul", graph.add("Div", z, graph.add("Sqrt", trace)), flat)
+        middle, root = graph.split(colour, [3, 9], axis=1)
+        tinted = graph.add("Add", graph.add("MatMul", shaped(root, [3, 3]), plain), shaped(middle, [3, 1]))
+        shape = graph.add("Shape", x)
+        return graph.add("Reshape", plain, shape), graph.add("Reshape", tinted, shape)

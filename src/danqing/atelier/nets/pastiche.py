@@ -1,0 +1,191 @@
+"""The pastiche network: a photo and a style vector go in, a painting comes out, in one pass.
+
+Everything in it that depends on the style is the style vector, float32 (P,): the colours that the photo takes on, and
+the scale and shift of every channel of every convolution (conditional normalisation, Dumoulin et al. 2017; FiLM, Perez
+et al. 2018). Vectors may be mixed. The network knows neither styles nor how their vectors are found (`predictor.py`).
+
+    photo -> margin -> compact encoder, frozen -> relu2_1 (1/2), relu3_1 (1/4), normalised
+          -> residual blocks at 1/8 -> up, joined with relu3_1 -> up, joined with relu2_1 -> up, joined with the photo
+          -> added to the photo's own large areas in the style's colours
+
+Departures from Johnson et al. 2016 and Dumoulin et al. 2017, measured in docs/experiments.md:
+- features are normalised once, where they leave the encoder, and nowhere after: that halves the time of a picture, and
+  a huge picture can be painted in tiles with the statistics of the whole;
+- the first layers are those of an encoder that has learnt to see, and the colours need not be learnt at all;
+- the padding is done once, around the picture, and cut away at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from danqing.atelier.encoders import COMPACT_WIDTHS, VGG
+
+MARGIN = 16
+"""px that the picture is continued by on every side, and that are cut away again."""
+
+WIDTHS = (16, 32, 64, 128)
+"""Channels at 1/1, 1/2, 1/4 and 1/8 of the picture's resolution."""
+
+BLOCKS = (0, 1, 1, 4)
+"""Residual blocks there."""
+
+COLOUR = 12
+"""The first entries of a style vector: the mean of the style's colours, and the root of their covariance, by rows."""
+
+
+NEWTON_STEPS = 12
+"""Of the iteration that finds an inverse root."""
+
+
+class Conditional(nn.Module):
+    """A 3x3 or 1x1 convolution whose every channel is scaled and shifted by the style; zeros beyond the border."""
+
+    def __init__(self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.convolution = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
+        nn.init.kaiming_normal_(self.convolution.weight, nonlinearity="relu")
+
+    def forward(self, x: Tensor, style: Iterator[Tensor]) -> Tensor:
+        """(N, inputs, h, w) -> (N, outputs, h / stride, w / stride); takes its scale and shift from `style`."""
+        scale, shift = next(style), next(style)
+        return torch.addcmul(shift, self.convolution(x), scale)
+
+
+class Block(nn.Module):
+    """A residual block: what two conditional convolutions find is added to what there is."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = Conditional(width, width), Conditional(width, width)
+        with torch.no_grad():
+            self.second.convolution.weight.mul_(0.3)
+
+    def forward(self, x: Tensor, style: Iterator[Tensor]) -> Tensor:
+        """(N, width, h, w) -> the same."""
+        return x + self.second(F.relu(self.first(x, style)), style)
+
+
+class PasticheNet(nn.Module):
+    """The pastiche network.
+
+    Args:
+        encoder_widths: channels of the encoder's blocks.
+        widths, blocks: channels and residual blocks at 1/1, 1/2, 1/4 and 1/8.
+    """
+
+    def __init__(
+        self,
+        encoder_widths: tuple[int, ...] = COMPACT_WIDTHS,
+        *,
+        widths: tuple[int, int, int, int] = WIDTHS,
+        blocks: tuple[int, int, int, int] = BLOCKS,
+    ) -> None:
+        super().__init__()
+        full, half, quarter, eighth = widths
+        scale = 1 / 0.225  # as `encoders.compact`
+        matrix = tuple(tuple(scale * (row == column) for column in range(3)) for row in range(3))
+        self.encoder = VGG(encoder_widths, last="conv3_1", matrix=matrix, bias=(-2.0, -2.0, -2.0))
+        self.encoder.requires_grad_(requires_grad=False)
+        self.down = Conditional(encoder_widths[2], eighth, stride=2)
+        self.blocks_8 = nn.ModuleList(Block(eighth) for _ in range(blocks[3]))
+        self.narrow_4 = nn.Conv2d(eighth, quarter, 1)
+        self.join_4 = Conditional(quarter + encoder_widths[2], quarter)
+        self.blocks_4 = nn.ModuleList(Block(quarter) for _ in range(blocks[2]))
+        self.narrow_2 = nn.Conv2d(quarter, half, 1)
+        self.join_2 = Conditional(half + encoder_widths[1], half)
+        self.blocks_2 = nn.ModuleList(Block(half) for _ in range(blocks[1]))
+        self.narrow_1 = nn.Conv2d(half, full, 1)
+        self.join_1 = Conditional(full + 3, full)
+        self.out = nn.Conv2d(full, 3, 3, padding=1)
+        with torch.no_grad():
+            self.out.weight.mul_(0.1)
+        self.sizes = [
+            size for module in self.modules() if isinstance(module, Conditional) for size in (module.outputs,) * 2
+        ]
+
+    @property
+    def vector_size(self) -> int:
+        """P, the length of a style vector."""
+        return COLOUR + sum(self.sizes)
+
+    def neutral(self) -> Tensor:
+        """The vector (P,) of scales of one, shifts of zero and grey: where learning begins."""
+        scales = [torch.full((size,), float(place % 2 == 0)) for place, size in enumerate(self.sizes)]
+        return torch.cat([torch.full((3,), 0.5), 0.2 * torch.eye(3).flatten(), *scales])
+
+    def forward(self, x: Tensor, vectors: Tensor) -> Tensor:
+        """Paint.
+
+        Args:
+            x: photos (N, 3, H, W), sRGB in 0..1, sides multiples of 8.
+            vectors: float32 (N, P).
+
+        Returns:
+            (N, 3, H, W), about 0..1.
+        """
+        x = F.pad(x, (MARGIN,) * 4, mode="reflect" if min(x.shape[2:]) > MARGIN else "replicate")
+        features = self.encoder(x, ["relu2_1", "relu3_1"])
+        painted = self.paint(x, features, vectors)
+        return painted[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
+
+    def paint(self, x: Tensor, features: dict[str, Tensor], vectors: Tensor) -> Tensor:
+        """The painting of photos with margins (N, 3, H, W) and their features, margins included."""
+        parts = [part[:, :, None, None] for part in vectors[:, COLOUR:].split(self.sizes, dim=1)]
+        half, quarter = (normalized(features[layer]).to(features[layer].dtype) for layer in ("relu2_1", "relu3_1"))
+        style = iter([part.to(half.dtype) for part in parts])
+        plain, tinted = recoloured(x, vectors[:, :COLOUR])
+        h = F.relu(self.down(quarter, style))
+        for block in self.blocks_8:
+            h = block(h, style)
+        h = torch.cat([double(self.narrow_4(h)), quarter], 1)
+        h = F.relu(self.join_4(h, style))
+        for block in self.blocks_4:
+            h = block(h, style)
+        h = torch.cat([double(self.narrow_2(h)), half], 1)
+        h = F.relu(self.join_2(h, style))
+        for block in self.blocks_2:
+            h = block(h, style)
+        h = torch.cat([double(self.narrow_1(h)), plain.to(h.dtype)], 1)
+        h = F.relu(self.join_1(h, style))
+        areas = F.interpolate(F.avg_pool2d(tinted, 8), scale_factor=8, mode="bilinear", align_corners=False)
+        return areas + self.out(h).float()
+
+
+def double(x: Tensor) -> Tensor:
+    """(N, C, h, w) -> (N, C, 2h, 2w), bilinear."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def normalized(features: Tensor) -> Tensor:
+    """Every channel with mean 0 and deviation 1, (N, C, h, w) -> float32; one that hardly varies stays small."""
+    features = features.float()
+    variance, mean = torch.var_mean(features, dim=(2, 3), keepdim=True, correction=0)
+    return (features - mean) * torch.rsqrt(variance + 0.01 * variance.mean(1, keepdim=True) + 1e-6)
+
+
+def recoloured(x: Tensor, colour: Tensor) -> tuple[Tensor, Tensor]:
+    """Photos (N, 3, H, W) with mean 0 and covariance 1, and in the colours (N, 12) of a style; both float32.
+
+    The inverse root of the photo's covariance is found by Newton and Schulz's iteration, which is made of products
+    only (Higham 2008, equation 6.35).
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        x = x.float()
+        mean = x.mean((2, 3), keepdim=True)
+        flat = (x - mean).flatten(2)
+        eye = torch.eye(3, dtype=x.dtype, device=x.device)
+        covariance = flat @ flat.mT / flat.shape[2] + 1e-3 * eye  # a picture of one colour stays one
+        trace = covariance.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
+        y, z = covariance / trace, eye.expand_as(covariance)
+        for _ in range(NEWTON_STEPS):
+            t = 1.5 * eye - 0.5 * (z @ y)
+            y, z = y @ t, t @ z
+        plain = (z / trace.sqrt()) @ flat
+        tinted = colour[:, 3:].reshape(-1, 3, 3).float() @ plain + colour[:, :3, None].float()
+    return plain.reshape(x.shape), tinted.reshape(x.shape)

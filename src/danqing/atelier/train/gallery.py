@@ -1,0 +1,222 @@
+"""The gallery: the pastiche network that ships with danqing, and the vectors of its styles, from one recipe.
+
+A recipe and a folder of photographs and paintings go in; a run folder with checkpoints, log and sample sheets comes
+out, and at its end the network, its predictor and the gallery as they ship. The same command goes on from the newest
+checkpoint. First the network learns to paint any photograph like any painting (`any`), then the styles of the recipe
+get vectors of their own (`gallery`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import logging
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from danqing import catalog
+from danqing.atelier import adopt
+from danqing.atelier.encoders import VGG
+from danqing.atelier.nets.pastiche import PasticheNet
+from danqing.atelier.nets.predictor import Predictor
+from danqing.atelier.train import checkpoints
+from danqing.atelier.train.data import Folder
+from danqing.atelier.train.loop import Loop, Plan, Report
+from danqing.atelier.train.pastiche import Lesson, Pastiches, Teaching, stacked
+
+log = logging.getLogger(__name__)
+
+SHEET_PHOTOS, SHEET_SIDE = 4, 256
+"""Held-out photographs of a sample sheet, and their side in px."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A training of the gallery; see recipes/gallery.toml.
+
+    Attributes:
+        common: knobs of both parts.
+        parts: the knobs of `any` and `gallery`.
+        styles: the gallery, a table a style.
+        holdout: the photographs and paintings that are never trained on.
+    """
+
+    common: dict[str, Any]
+    parts: dict[str, dict[str, Any]]
+    styles: list[dict[str, str]]
+    holdout: Path
+
+    @classmethod
+    def read(cls, path: Path) -> Recipe:
+        """The recipe in a TOML file.
+
+        Raises:
+            KeyError: a part is missing.
+        """
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        holdout, styles = path.parent / values.pop("holdout"), values.pop("styles")
+        parts = {name: values.pop(name) for name in ("any", "gallery")}
+        return cls(common=values, parts=parts, styles=styles, holdout=holdout)
+
+    def plan(self, part: str) -> Plan:
+        """How long and how fast a part is learnt."""
+        knobs = self.common | self.parts[part]
+        return Plan(**{name: knobs[name] for name in Plan.__dataclass_fields__ if name in knobs})
+
+    def lesson(self, part: str) -> Lesson:
+        """What is taught in a part."""
+        knobs = self.common | self.parts[part]
+        knobs["crops"] = tuple((first, side) for first, side in knobs["crops"])
+        return Lesson(**{name: knobs[name] for name in Lesson.__dataclass_fields__ if name in knobs})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """The folders of a training: photographs and paintings to learn from, the gallery's, and held-out photographs."""
+
+    photos: Folder
+    paintings: Folder
+    gallery: Folder
+    exam: Folder
+
+    @classmethod
+    def read(cls, folder: Path, recipe: Recipe) -> Data:
+        """`folder/photos` and `folder/paintings`, sculptures and held-out pictures left out."""
+        rule = tomllib.loads(recipe.holdout.read_text(encoding="utf-8"))
+
+        def held_out(path: Path) -> bool:
+            return int(hashlib.sha256(path.name.encode()).hexdigest(), 16) % int(rule["photos_modulus"]) == 0
+
+        with (folder / "paintings" / "CREDITS.tsv").open(encoding="utf-8", newline="") as stream:
+            kinds = {row["file"]: row["kind"] for row in csv.DictReader(stream, delimiter="\t")}
+        photos, paintings = Folder.below(folder / "photos"), Folder.below(folder / "paintings")
+        learnt = [p for p in paintings.files if kinds[p.name] == "picture" and p.name not in rule["paintings"]]
+        return cls(
+            photos=Folder([p for p in photos.files if not held_out(p)]),
+            paintings=Folder(learnt),
+            gallery=Folder([folder / "paintings" / style["file"] for style in recipe.styles]),
+            exam=Folder([p for p in photos.files if held_out(p)]),
+        )
+
+
+def compact() -> VGG:
+    """The encoder that judges."""
+    card, path = catalog.find("compact")
+    return adopt.encoder(card, catalog.read(card, path)).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def beginning(seer: VGG, lesson: Lesson, *, styles: int = 0) -> Teaching:
+    """An untrained network, with the first layers of the encoder that judges."""
+    torch.manual_seed(lesson.seed)
+    net = PasticheNet()
+    own = net.encoder.state_dict()
+    net.encoder.load_state_dict({name: value for name, value in seer.state_dict().items() if name in own})
+    return Teaching(net, Predictor(net.neutral()), seer, lesson, styles=styles)
+
+
+def train(recipe: Recipe, data: Data, folder: Path) -> Teaching:
+    """Both parts to their end, from where they stand; the trained network with averaged weights."""
+    seer = compact()
+    first = beginning(seer, recipe.lesson("any"))
+    method = Pastiches(first, data.photos, data.paintings)
+    usual = [("painting", number, variant) for number in range(len(data.paintings)) for variant in range(2)]
+    first.predictor.accustom(torch.cat([method.look(key).stats for key in usual]))
+    learn(Loop(method, recipe.plan("any"), _made(folder / "any")), data)
+    second = beginning(seer, recipe.lesson("gallery"), styles=len(recipe.styles))
+    method = Pastiches(second, data.photos, data.paintings, gallery=data.gallery)
+    found = checkpoints.latest(folder / "any")
+    if found is not None and checkpoints.latest(_made(folder / "gallery")) is None:
+        second.load_state_dict(averaged(found) | {"table": second.state_dict()["table"]})
+        method.fill_table()
+    loop = Loop(method, recipe.plan("gallery"), folder / "gallery")
+    learn(loop, data)
+    second.load_state_dict(loop.averaged())
+    return second
+
+
+def averaged(found: checkpoints.Checkpoint) -> dict[str, Tensor]:
+    """The averaged weights of a checkpoint."""
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}}
+    for name, value in found.tensors.items():
+        kind, _, rest = name.partition(".")
+        if kind in parts:
+            parts[kind][rest] = value
+    return parts["model"] | parts["average"]
+
+
+def learn(loop: Loop, data: Data) -> None:
+    """A part to its end, with a line and a sheet now and then."""
+    loop.resume()
+    smooth: dict[str, float] = {}
+
+    def look(report: Report) -> None:
+        for name, value in report.terms.items():
+            smooth[name] = 0.98 * smooth.get(name, value) + 0.02 * value
+        if report.step % 100 == 0:
+            terms = "  ".join(f"{name} {value:.4f}" for name, value in smooth.items())
+            left = report.remaining / 60
+            log.info("%s %d/%d  %s  %.0f min left", loop.folder.name, report.step, report.steps, terms, left)
+        if report.step % loop.plan.sample_every == 0 or report.step == report.steps:
+            sheet(loop, data).save(loop.folder / f"sheet-{report.step:08}.png")
+
+    loop.run(look)
+
+
+def sheet(loop: Loop, data: Data) -> Image.Image:
+    """Held-out photographs in some styles, painted with the averaged weights."""
+    method = loop.method
+    if not isinstance(method, Pastiches):
+        raise TypeError(f"no sheet for {type(method).__name__}")
+    teaching = method.teaching
+    kept = {name: value.detach().clone() for name, value in teaching.state_dict().items()}
+    group = "gallery" if teaching.table is not None else "painting"
+    count = len(method.groups[group])
+    photos = stacked([square(data.exam.picture(number)) for number in range(SHEET_PHOTOS)]).float() / 255
+    photos = photos.to(loop.device)
+    rows = [photos]
+    teaching.load_state_dict(loop.averaged())
+    with torch.no_grad():
+        for number in range(0, count, max(1, count // 8)):
+            vector = teaching.vectors(method.look((group, number, 1)))
+            rows.append(teaching.net(photos, vector.expand(len(photos), -1)).clamp(0, 1))
+    teaching.load_state_dict(kept)
+    pixels = torch.cat([torch.cat(list(row), 2) for row in rows], 1).permute(1, 2, 0).cpu().numpy()
+    return Image.fromarray((pixels * 255).round().astype(np.uint8))
+
+
+def square(source: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The middle of a picture at `SHEET_SIDE` px."""
+    height, width = source.shape[:2]
+    side = min(height, width)
+    box = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
+    image = Image.fromarray(source).resize((SHEET_SIDE, SHEET_SIDE), Image.Resampling.LANCZOS, box=box)
+    return np.asarray(image)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def main() -> None:
+    """The command line: see recipes/gallery.toml."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--data", type=Path, required=True, help="a folder with photos/ and paintings/")
+    parser.add_argument("--out", type=Path, required=True, help="checkpoints, logs, sheets and the trained network")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    recipe = Recipe.read(args.recipe)
+    train(recipe, Data.read(args.data, recipe), args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,299 @@
+"""The pastiche network learns to paint: photographs, paintings and an encoder go in, its objective comes out.
+
+What a step sees is a pure function of (seed, step): for every place of the batch a crop of a photograph, and a painting
+or sometimes a photograph at some size. The objective is that of `quality`, seen by `compact`: structure by
+instance-normalised features, style by covariances relative to their size, with the means as a weaker term, at two
+sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from danqing.atelier.encoders import VGG
+from danqing.atelier.nets.pastiche import PasticheNet, normalized
+from danqing.atelier.nets.predictor import LAYERS, Predictor, colours, statistics
+from danqing.atelier.train.data import U8, Feeder, Folder, crop, log_uniform, order, places
+
+CONTENT = ("relu3_3", "relu4_1")
+MEAN_SHARE = 0.3
+LONG = 512
+"""px: long side at which photographs and styles are seen at scale 1."""
+
+STYLE_CROP = 320
+"""px: side of what is seen of a style at a time."""
+
+VARIANTS = 8
+"""How many ways a style is looked at: places, sizes, mirrored or not, sometimes with its colours exchanged."""
+
+PHOTOS_AS_STYLES = 64
+"""So many photographs serve as styles too: looking at a new one costs as much as several steps."""
+
+REMEMBERED = 4096
+"""Looks at styles that are kept, about 0.4 MB each."""
+
+Statistics = dict[str, tuple[Tensor, Tensor]]
+Key = tuple[str, int, int]
+"""A look at a style: of which group (`painting`, `photo` or `gallery`), its number, and the way it is looked at."""
+
+BRUSHES = (0.5, 1.0, 2.0)
+"""How large a style of the gallery is seen for the fine, the middling and the broad brush."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What is seen of styles, of one or of a batch.
+
+    Attributes:
+        stats, colours: what the predictor is told, (N, S) and (N, 12).
+        targets: at two sizes.
+        entries: rows of the gallery's table, (N,); -1 = a style that is no part of it.
+    """
+
+    stats: Tensor
+    colours: Tensor
+    targets: tuple[Statistics, Statistics]
+    entries: Tensor = field(default_factory=lambda: torch.tensor([-1]))
+
+
+def together(looks: Sequence[Look]) -> Look:
+    """Several looks as one batch."""
+
+    def joined(place: int) -> Statistics:
+        return {
+            layer: tuple(torch.cat([look.targets[place][layer][part] for look in looks]) for part in (0, 1))
+            for layer in LAYERS
+        }  # type: ignore[return-value]
+
+    return Look(
+        stats=torch.cat([look.stats for look in looks]),
+        colours=torch.cat([look.colours for look in looks]),
+        targets=(joined(0), joined(1)),
+        entries=torch.cat([look.entries for look in looks]),
+    )
+
+
+def mean_and_covariance(features: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, C, h, w) -> float32 (N, C), (N, C, C)."""
+    with torch.autocast(features.device.type, enabled=False):
+        flat = features.float().flatten(2)
+        mean = flat.mean(2)
+        flat = flat - mean[:, :, None]
+        return mean, flat @ flat.mT / flat.shape[2]
+
+
+def style_distance(ours: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor]) -> Tensor:
+    """As `objective.style_distance` for covariances, for every picture of a batch: (N,)."""
+    mean, covariance = ours
+
+    def norm(matrix: Tensor) -> Tensor:
+        return (matrix.square().sum((1, 2)) + 1e-12).sqrt()
+
+    ratio = norm(covariance - target[1]) / (norm(covariance) + norm(target[1]))
+    variance = target[1].diagonal(dim1=1, dim2=2).sum(1) + 1e-8
+    return ratio + MEAN_SHARE * (mean - target[0]).square().sum(1) / variance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """What a network is taught.
+
+    Attributes:
+        seed: decides all crops.
+        batch: photographs a step.
+        crops: their side in px, from which step on.
+        style_weight, tv_weight, range_weight: what the terms count beside the content's 1.
+        photos_as_styles: how often a photograph is the style.
+        gallery_share: how often a style of the gallery is.
+        photo_scales, style_scales: how large photographs and styles are seen, at least and at most.
+    """
+
+    seed: int
+    batch: int
+    crops: tuple[tuple[int, int], ...]
+    style_weight: float = 3.0
+    tv_weight: float = 0.0
+    range_weight: float = 1.0
+    photos_as_styles: float = 0.15
+    gallery_share: float = 0.0
+    photo_scales: tuple[float, float] = (0.8, 1.4)
+    style_scales: tuple[float, float] = (0.6, 1.5)
+
+    def crop(self, step: int) -> int:
+        """The side of the crops of a step, px."""
+        return [side for first, side in self.crops if step >= first][-1]
+
+
+class Teaching(nn.Module):
+    """Network and predictor, and how far what they paint is from what is asked for.
+
+    Args:
+        net, predictor: what learns.
+        seer: the encoder that judges; not trained.
+        lesson: what is taught.
+        styles: in the gallery; each has a vector of its own for every brush.
+    """
+
+    def __init__(self, net: PasticheNet, predictor: Predictor, seer: VGG, lesson: Lesson, *, styles: int = 0) -> None:
+        super().__init__()
+        self.net, self.predictor = net, predictor
+        self.table = nn.Parameter(net.neutral().repeat(styles, len(BRUSHES), 1)) if styles else None
+        self._seer = (seer,)  # no part of what is trained and saved
+        self.lesson = lesson
+
+    def look(self, styles: Tensor) -> Look:
+        """At styles (N, 3, H, W)."""
+        with torch.no_grad():
+            found = [self.see(x, LAYERS) for x in (styles, F.avg_pool2d(styles, 2))]
+            large, small = ({n: mean_and_covariance(features[n]) for n in LAYERS} for features in found)
+            return Look(stats=statistics(found[0]), colours=colours(styles), targets=(large, small))
+
+    def see(self, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Features by the encoder that judges."""
+        return self._seer[0](x, layers)
+
+    def forward(self, photos: Tensor, look: Look) -> tuple[Tensor, dict[str, Tensor]]:
+        """The objective and its terms for photos (N, 3, H, W) painted like the styles that were looked at."""
+        return self.judged(photos, self.vectors(look), look.targets)
+
+    def vectors(self, look: Look) -> Tensor:
+        """The style vectors (N, P): the gallery's own, and predicted ones for all others."""
+        predicted: Tensor = self.predictor(look.stats, look.colours)
+        if self.table is None:
+            return predicted
+        own = self.table.flatten(0, 1)[look.entries.clamp(min=0)]
+        return torch.where((look.entries >= 0)[:, None], own, predicted)
+
+    def judged(
+        self, photos: Tensor, vectors: Tensor, targets: tuple[Statistics, Statistics]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The objective and its terms for photos painted with vectors (N, P)."""
+        painted = self.net(photos, vectors)
+        with torch.no_grad():
+            asked = {layer: normalized(value) for layer, value in self.see(photos, CONTENT).items()}
+        seen = self.see(painted, sorted({*CONTENT, *LAYERS}))
+        smaller = self.see(F.avg_pool2d(painted, 2), LAYERS)
+        content = [0.5 * (normalized(seen[layer]) - asked[layer]).square().mean() for layer in CONTENT]
+        style = [
+            style_distance(mean_and_covariance(features[layer]), target[layer]).mean()
+            for features, target in zip((seen, smaller), targets, strict=True)
+            for layer in LAYERS
+        ]
+        down, right = painted[:, :, 1:] - painted[:, :, :-1], painted[..., 1:] - painted[..., :-1]
+        terms = {
+            "content": torch.stack(content).mean(),
+            "style": torch.stack(style).mean(),
+            "tv": down.square().mean() + right.square().mean(),
+            "range": (painted - painted.clamp(0, 1)).square().mean(),
+        }
+        lesson = self.lesson
+        weights = {
+            "content": 1.0,
+            "style": lesson.style_weight,
+            "tv": lesson.tv_weight,
+            "range": lesson.range_weight,
+        }
+        return torch.stack([weights[name] * term for name, term in terms.items() if weights[name]]).sum(), terms
+
+
+class Pastiches:
+    """A method of `loop`: the network and the predictor learn to paint any photograph like any painting.
+
+    Args:
+        teaching: what learns.
+        photos, paintings, gallery: folders of pictures; those of the gallery get vectors of their own.
+        workers: threads that read.
+    """
+
+    def __init__(
+        self,
+        teaching: Teaching,
+        photos: Folder,
+        paintings: Folder,
+        *,
+        gallery: Folder | None = None,
+        workers: int = 2,
+    ) -> None:
+        self.model: nn.Module = teaching
+        self.teaching = teaching
+        self.groups = {"photo": photos, "painting": paintings} | ({"gallery": gallery} if gallery else {})
+        self._feeder: Feeder[tuple[Tensor, list[Key]]] | None = None
+        self._workers = workers
+        self._looks: dict[Key, Look] = {}
+
+    def loss(self, step: int, *, rank: int, world: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The objective of a step; see `loop.Method`."""
+        if self._feeder is None:
+            self._feeder = Feeder(lambda at: self.batch(at, rank=rank, world=world), workers=self._workers)
+        device = next(self.model.parameters()).device
+        photos, keys = self._feeder.batch(step)
+        total, terms = self.model(photos.to(device).float() / 255, together([self.look(key) for key in keys]))
+        return total, terms
+
+    def batch(self, step: int, *, rank: int = 0, world: int = 1) -> tuple[Tensor, list[Key]]:
+        """Photographs of a step, uint8 (N, 3, side, side), and the styles that they are painted in."""
+        drawn = [self.drawn(number) for number in places(step, self.teaching.lesson.batch, rank=rank, world=world)]
+        return stacked([photo for photo, _ in drawn]), [key for _, key in drawn]
+
+    def drawn(self, number: int) -> tuple[U8, Key]:
+        """The photograph and the style of a place, counted from the first step."""
+        lesson, photos = self.teaching.lesson, self.groups["photo"]
+        rng = np.random.default_rng((lesson.seed, number))
+        epoch, place = divmod(number, len(photos))
+        photo = photos.picture(int(order(lesson.seed, epoch, len(photos))[place]))
+        scale = LONG / max(photo.shape) * log_uniform(rng, *lesson.photo_scales)
+        content = crop(photo, lesson.crop(number // lesson.batch), rng, scale=scale)
+        chance = rng.random()
+        if chance < lesson.gallery_share:
+            group = "gallery"
+        else:
+            group = "photo" if rng.random() < lesson.photos_as_styles else "painting"
+        variant = rng.integers(len(BRUSHES) if group == "gallery" else VARIANTS)
+        count = len(self.groups[group]) if group != "photo" else min(len(photos), PHOTOS_AS_STYLES)
+        return content, (group, int(rng.integers(count)), int(variant))
+
+    def look(self, key: Key) -> Look:
+        """What is seen of a style, remembered."""
+        if key not in self._looks:
+            if len(self._looks) >= REMEMBERED:
+                self._looks.pop(next(iter(self._looks)))
+            device = next(self.model.parameters()).device
+            found = self.teaching.look(stacked([self.style(key)]).to(device).float() / 255)
+            row = key[1] * len(BRUSHES) + key[2] if key[0] == "gallery" else -1
+            self._looks[key] = replace(found, entries=torch.tensor([row], device=device))
+        return self._looks[key]
+
+    def style(self, key: Key) -> U8:
+        """A style as it is looked at: one of the gallery as a whole, others cut to (STYLE_CROP, STYLE_CROP, 3)."""
+        group, number, variant = key
+        source, lesson = self.groups[group].picture(number), self.teaching.lesson
+        if group == "gallery":
+            factor = LONG * BRUSHES[variant] / max(source.shape)
+            size = (round(source.shape[1] * factor), round(source.shape[0] * factor))
+            return np.asarray(Image.fromarray(source).resize(size, Image.Resampling.LANCZOS))
+        rng = np.random.default_rng((lesson.seed, ("painting", "photo").index(group), number, variant))
+        scale = LONG / max(source.shape) * log_uniform(rng, *lesson.style_scales)
+        seen = crop(source, STYLE_CROP, rng, scale=scale)
+        return seen if rng.random() > 0.15 else seen[:, :, rng.permutation(3)]
+
+    def fill_table(self) -> None:
+        """Begin the gallery's vectors where the predictor would put them."""
+        table = self.teaching.table
+        if table is not None:
+            with torch.no_grad():
+                for number in range(table.shape[0]):
+                    for brush in range(table.shape[1]):
+                        look = self.look(("gallery", number, brush))
+                        table[number, brush] = self.teaching.predictor(look.stats, look.colours)[0]
+
+
+def stacked(pictures: Sequence[U8]) -> Tensor:
+    """Pictures (H, W, 3) as one tensor (N, 3, H, W), channels last in memory."""
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
