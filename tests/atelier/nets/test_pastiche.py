@@ -59,7 +59,7 @@ def test_colours_become_those_of_the_style() -> None:
     )
     plain, tinted = recoloured(photo, colours(style))
     flat = plain.flatten(2)[0]
-    torch.testing.assert_close(flat @ flat.T / flat.shape[1], torch.eye(3), atol=0.1, rtol=0.1)
+    torch.testing.assert_close(flat @ flat.T / flat.shape[1], torch.eye(3), atol=0.1, rtol=0.2)
     torch.testing.assert_close(tinted.mean((2, 3)), style.mean((2, 3)), atol=1e-4, rtol=1e-3)
 
 

@@ -40,8 +40,7 @@ class Line:
         return error, {"error": error}
 
 
-PLAN = Plan(seed=4, steps=40, learning_rate=1e-2, warmup=5, ema=0.9, save_every=10)
-SHORT = replace(PLAN, steps=3)
+PLAN = Plan(seed=4, steps=40, learning_rate=3e-2, warmup=5, ema=0.9, save_every=10)
 
 
 def trained(folder: Path, *, stop_at: int | None = None) -> Loop:
@@ -61,7 +60,8 @@ def test_it_learns_and_the_average_follows(tmp_path: Path) -> None:
     seen: list[Report] = []
     loop = Loop(Line(), PLAN, tmp_path)
     assert loop.run(seen.append)
-    assert seen[-1].terms["error"] < 0.7 * seen[0].terms["error"]
+    errors = [report.terms["error"] for report in seen]
+    assert sum(errors[-10:]) < 0.8 * sum(errors[:10])
     assert [report.step for report in seen] == list(range(1, 41))
     assert seen[-1].remaining == 0
     assert any(not torch.equal(loop.average[name], value) for name, value in loop.learning.items())
@@ -181,11 +181,18 @@ from pathlib import Path
 import torch, torch.distributed as dist
 torch.set_num_threads(1)
 dist.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=int(sys.argv[3]), world_size=2)
-from danqing.atelier.train.loop import Loop
-from tests.atelier.train.test_loop import Line, SHORT
-folder = Path(sys.argv[1]); folder.mkdir(exist_ok=True)
-Loop(Line(), SHORT, folder).run()
+from tests.atelier.train.test_loop import short
+short(Path(sys.argv[1]))
 """
+
+
+def short(folder: Path) -> Loop:
+    """Three steps in float32, where it does not matter how a batch is cut."""
+    folder.mkdir(exist_ok=True)
+    loop = Loop(Line(), replace(PLAN, steps=3), folder)
+    loop.precision = torch.float32
+    loop.run()
+    return loop
 
 
 def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
@@ -199,8 +206,5 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
     assert [process.wait(120) for process in processes] == [0, 0]
     found = checkpoints.latest(tmp_path / "two")
     assert found is not None
-    (tmp_path / "one").mkdir()
-    one = Loop(Line(), SHORT, tmp_path / "one")
-    one.run()
-    for name, value in one.learning.items():
+    for name, value in short(tmp_path / "one").learning.items():
         torch.testing.assert_close(found.tensors[f"model.{name}"], value.detach(), atol=1e-6, rtol=1e-5)

@@ -83,7 +83,7 @@ class _Pastiche:
         h = self.joined(h, "4", quarter, style)
         h = self.joined(h, "2", half, style)
         h = self.joined(h, "1", plain, style)
-        h = graph.convolution(h, net.out, "out")
+        h = graph.add("Tanh", graph.convolution(h, net.out, "out"))
         areas = graph.add("AveragePool", tinted, kernel_shape=[8, 8], strides=[8, 8])
         h = graph.add("Add", self.larger(areas, 8), h)
         start, end, axes = (graph.constant(np.array(v, dtype=np.int64)) for v in ([MARGIN] * 2, [-MARGIN] * 2, [2, 3]))
@@ -114,7 +114,8 @@ class _Pastiche:
         if not isinstance(module, Conditional):
             raise TypeError(f"{name} is a {type(module).__name__}")
         scale, shift = next(style), next(style)
-        h = self.graph.convolution(h, module.convolution, name)
+        kernels = self.graph.half(module.kernels().detach().float().numpy(), f"{name}.weight")
+        h = self.graph.add("Conv", h, kernels, pads=[1] * 4, strides=[module.stride] * 2)
         return self.graph.add("Add", self.graph.add("Mul", h, scale), shift)
 
     def larger(self, h: str, times: int) -> str:

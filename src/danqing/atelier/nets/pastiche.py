@@ -43,18 +43,25 @@ NEWTON_STEPS = 12
 
 
 class Conditional(nn.Module):
-    """A 3x3 or 1x1 convolution whose every channel is scaled and shifted by the style; zeros beyond the border."""
+    """A 3x3 convolution whose every channel is scaled and shifted by the style; zeros beyond the border.
 
-    def __init__(self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> None:
+    The kernels of a channel are brought to length 1 (Salimans & Kingma 2016), so that only the style decides how loud
+    it is, and nothing grows while it is learnt.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1, usual: float = 2**0.5) -> None:
         super().__init__()
-        self.outputs = outputs
-        self.convolution = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
-        nn.init.kaiming_normal_(self.convolution.weight, nonlinearity="relu")
+        self.stride, self.usual = stride, usual
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
+
+    def kernels(self) -> Tensor:
+        """What is convolved with, (outputs, inputs, 3, 3), each channel's of length 1."""
+        return self.weight * self.weight.square().sum((1, 2, 3), keepdim=True).add(1e-8).rsqrt()
 
     def forward(self, x: Tensor, style: Iterator[Tensor]) -> Tensor:
         """(N, inputs, h, w) -> (N, outputs, h / stride, w / stride); takes its scale and shift from `style`."""
         scale, shift = next(style), next(style)
-        return torch.addcmul(shift, self.convolution(x), scale)
+        return torch.addcmul(shift, F.conv2d(x, self.kernels().to(x.dtype), stride=self.stride, padding=1), scale)
 
 
 class Block(nn.Module):
@@ -62,9 +69,7 @@ class Block(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first, self.second = Conditional(width, width), Conditional(width, width)
-        with torch.no_grad():
-            self.second.convolution.weight.mul_(0.3)
+        self.first, self.second = Conditional(width, width), Conditional(width, width, usual=0.3)
 
     def forward(self, x: Tensor, style: Iterator[Tensor]) -> Tensor:
         """(N, width, h, w) -> the same."""
@@ -105,9 +110,7 @@ class PasticheNet(nn.Module):
         self.out = nn.Conv2d(full, 3, 3, padding=1)
         with torch.no_grad():
             self.out.weight.mul_(0.1)
-        self.sizes = [
-            size for module in self.modules() if isinstance(module, Conditional) for size in (module.outputs,) * 2
-        ]
+        self.sizes = [size for module in self._conditionals() for size in (len(module.weight),) * 2]
 
     @property
     def vector_size(self) -> int:
@@ -115,9 +118,14 @@ class PasticheNet(nn.Module):
         return COLOUR + sum(self.sizes)
 
     def neutral(self) -> Tensor:
-        """The vector (P,) of scales of one, shifts of zero and grey: where learning begins."""
-        scales = [torch.full((size,), float(place % 2 == 0)) for place, size in enumerate(self.sizes)]
-        return torch.cat([torch.full((3,), 0.5), 0.2 * torch.eye(3).flatten(), *scales])
+        """The vector (P,) of usual scales, no shifts, and grey: where learning begins."""
+        parts = [torch.full((3,), 0.5), 0.2 * torch.eye(3).flatten()]
+        for module in self._conditionals():
+            parts += [torch.full((len(module.weight),), module.usual), torch.zeros(len(module.weight))]
+        return torch.cat(parts)
+
+    def _conditionals(self) -> list[Conditional]:
+        return [module for module in self.modules() if isinstance(module, Conditional)]
 
     def forward(self, x: Tensor, vectors: Tensor) -> Tensor:
         """Paint.
@@ -154,7 +162,7 @@ class PasticheNet(nn.Module):
         h = torch.cat([double(self.narrow_1(h)), plain.to(h.dtype)], 1)
         h = F.relu(self.join_1(h, style))
         areas = F.interpolate(F.avg_pool2d(tinted, 8), scale_factor=8, mode="bilinear", align_corners=False)
-        return areas + self.out(h).float()
+        return areas + self.out(h).float().tanh()
 
 
 def double(x: Tensor) -> Tensor:

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from danqing.atelier.encoders import COMPACT_WIDTHS
 from danqing.atelier.nets.pastiche import COLOUR
 
+REACH = 2.0
+"""How far a predicted scale or shift may be from the neutral one."""
+
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
@@ -57,10 +60,9 @@ class Predictor(nn.Module):
             nn.SiLU(),
             nn.Linear(hidden, len(neutral) - COLOUR),
         )
-        last = self.inner[-1]
+        self.register_buffer("neutral", neutral[COLOUR:].clone())
         with torch.no_grad():
-            last.get_parameter("weight").mul_(0.1)
-            last.get_parameter("bias").copy_(neutral[COLOUR:])
+            self.inner[-1].get_parameter("weight").mul_(0.1)
 
     def accustom(self, stats: Tensor) -> None:
         """Learn what statistics are common, from those of many styles (N, S)."""
@@ -71,4 +73,5 @@ class Predictor(nn.Module):
     def forward(self, stats: Tensor, colour: Tensor) -> Tensor:
         """Statistics (N, S) and colours (N, 12) -> vectors float32 (N, P)."""
         usual = ((stats - self.mean) / self.deviation).clamp(-4, 4)
-        return torch.cat([colour, self.inner(usual).float()], 1)
+        told = REACH * (self.inner(usual).float() / REACH).tanh()
+        return torch.cat([colour, self.neutral + told], 1)
