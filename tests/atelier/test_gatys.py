@@ -254,9 +254,9 @@ def test_masks_leave_the_distance_elsewhere_alone(small_encoder: encoders.VGG) -
 
 def test_the_brush_is_a_mixture_of_sizes() -> None:
     assert gatys.brushes(0.5) == [(1.0, 1.0)]
-    assert gatys.brushes(0) == [(0.5, 1.0)]
-    assert gatys.brushes(1) == [(2.0, 1.0)]
-    assert gatys.brushes(0.25) == [(1.0, 0.5), (0.5, 0.5)]
+    assert gatys.brushes(0) == [(gatys.FINE, 1.0)]
+    assert gatys.brushes(1) == [(gatys.BROAD, 1.0)]
+    assert gatys.brushes(0.25) == [(1.0, 0.5), (gatys.FINE, 0.5)]
 
 
 def test_activations_computed_twice_paint_the_same(engine: gatys.GatysStylizer) -> None:

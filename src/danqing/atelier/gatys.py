@@ -55,6 +55,9 @@ BYTES_PER_VALUE = {False: 11.0, True: 5.0}
 SECONDS_PER_VALUE, SECONDS_PER_PRODUCT = 1.5e-8, 8e-12
 """Time on one core, in bfloat16, of a value and of a multiplication, gradients included."""
 
+FINE, BROAD = 0.4, 2.0
+"""How large a style is seen by the finest and the broadest brush."""
+
 WINDOW = 10
 """Steps over which it is judged whether a level still gets anywhere."""
 
@@ -122,13 +125,12 @@ def style_size(
 def brushes(brush: float) -> list[tuple[float, float]]:
     """The sizes at which a style is seen, each with its share, for a brush from 0 (fine) to 1 (broad).
 
-    At 0 it is seen at half size, so that its strokes come out half as broad, at ½ as it is, at 1 at twice its size; in
-    between the statistics of the two nearest are mixed. Above ½ the painting is seen at half size too, beside the style
-    as it is: see `objective.Objective`.
+    At ½ it is seen as it is, at 0 and 1 at `FINE` and `BROAD` times its size, so that its strokes come out finer and
+    broader; in between the statistics of the two nearest are mixed. Above ½ the painting is seen at half size too,
+    beside the style as it is: see `objective.Objective`. benchmarks/brush.py measures what comes of it.
     """
-    octave = 2 * brush - 1
-    other = 2.0 if octave > 0 else 0.5
-    shares = [(1.0, 1 - abs(octave)), (other, abs(octave))]
+    away = 2 * brush - 1
+    shares = [(1.0, 1 - abs(away)), (BROAD if away > 0 else FINE, abs(away))]
     return [(size, share) for size, share in shares if share > 0]
 
 
