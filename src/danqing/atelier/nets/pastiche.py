@@ -52,7 +52,7 @@ class Conditional(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1, usual: float = 2**0.5) -> None:
         super().__init__()
         self.stride, self.usual = stride, usual
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3) / (9 * inputs) ** 0.5)
 
     def kernels(self) -> Tensor:
         """What is convolved with, (outputs, inputs, 3, 3), each channel's of length 1."""
