@@ -77,7 +77,8 @@ def main() -> None:
     args = parser.parse_args()
     eye = teachers_eye()
     ratios = []
-    print("| photo | painting | content fine | broad | strokes fine, px | broad, px | ratio |\n|---|---|---|---|---|---|---|")
+    print("| photo | painting | content fine | broad | strokes fine, px | broad, px | ratio |")
+    print("|---|---|---|---|---|---|---|")
     for name, style in PAIRS[: args.pairs]:
         photo = Picture.load(SHARED / "data" / "photos" / f"{name}.jpg")
         photo = fit(photo, size=SIZE, width=None, enlarge=True)

@@ -86,6 +86,8 @@ class Entry:
     date: str = "1890"
     source: str = "a museum"
     url: str = "https://example.org"
+    classic: str = ""
+    network: str | None = None
 
 
 def picture(path: Path, size: tuple[int, int] = (48, 32), *, seed: int = 0, alpha: bool = False) -> Path:

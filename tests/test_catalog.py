@@ -618,9 +618,9 @@ def test_studies_are_listed_in_their_order(tmp_path: Path, monkeypatch: pytest.M
 def test_a_damaged_list_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "samples.toml").write_text(text, encoding="utf-8")
     with pytest.raises(ModelDamaged, match=r"samples\.toml") as caught:
-        catalog.styles(tmp_path)
+        catalog.studies(tmp_path)
     assert str(caught.value).isprintable()
 
 
 def test_without_a_list_there_are_no_studies(tmp_path: Path) -> None:
-    assert catalog.styles(tmp_path) == []
+    assert catalog.studies(tmp_path) == []

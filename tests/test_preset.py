@@ -25,7 +25,7 @@ def test_every_file_has_its_name() -> None:
 
 
 def test_default_is_the_default() -> None:
-    assert preset.find("default").recipe == Recipe()
+    assert preset.find("default").recipe == Recipe(engine="optimize")
 
 
 def test_gatys_writes_a_picture_now_and_then_and_mixes_noise() -> None:

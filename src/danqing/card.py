@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from danqing.errors import ModelDamaged, ModelMissing
@@ -27,6 +28,30 @@ Hash = Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")]
 Address = Annotated[str, Field(pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]+)?/[!-~]+$", max_length=2000)]
 
 
+class LearntStyle(BaseModel):
+    """A style that a network paints in, and whose work it was learnt from.
+
+    Attributes:
+        name: what the command line calls it.
+        title, title_zh, artist, date: of the work.
+        source, url: who keeps the work or its reproduction, and where it can be seen.
+        classic: the model of older tools (fast-neural-style) that it comes nearest to, if any.
+        sha256: of the picture that was learnt from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$", max_length=100)]
+    title: str = ""
+    title_zh: str = ""
+    artist: str = ""
+    date: str = ""
+    source: str = ""
+    url: str = ""
+    classic: str = ""
+    sha256: Hash | None = None
+
+
 class Card(BaseModel):
     """A model's papers.
 
@@ -36,6 +61,10 @@ class Card(BaseModel):
         file: the weights' file name beside the card.
         sha256: of that file; of one that is downloaded, at least the 8 digits that its publisher vouches for.
         onnx, onnx_sha256: the same network as a graph for runtimes without torch, where there is one.
+        vectors, vectors_sha256: the style vectors of a pastiche network, float16 (3, P) under the name of each style,
+            for the fine, the middling and the broad brush.
+        predictor, predictor_sha256: the graph that predicts its style vectors.
+        styles: what it paints in, in the order in which they are listed.
         urls: where the weights are to be had, in the order to try; none for those that come with danqing.
         bytes: size of a file that is downloaded.
         license: SPDX identifier, or `unknown`.
@@ -43,6 +72,7 @@ class Card(BaseModel):
         teacher: whose knowledge it was distilled from.
         data: what it has seen.
         quality: measured figures with the command that measures them.
+        parity: greatest difference from what torch computes, by runtime.
         channels: the order in which the first layer sees colours.
         value_range: of the input, before the mean is taken away.
         mean, std: taken away from and divided out of each channel, in the order of `channels` and the units of
@@ -61,6 +91,11 @@ class Card(BaseModel):
     sha256: Hash
     onnx: FileName | None = None
     onnx_sha256: Hash | None = None
+    vectors: FileName | None = None
+    vectors_sha256: Hash | None = None
+    predictor: FileName | None = None
+    predictor_sha256: Hash | None = None
+    styles: tuple[LearntStyle, ...] = ()
     urls: tuple[Address, ...] = ()
     bytes: int | None = Field(default=None, gt=0)
     license: Annotated[str, Field(min_length=1)]
@@ -68,6 +103,7 @@ class Card(BaseModel):
     teacher: str = ""
     data: str = ""
     quality: dict[str, float | str] = Field(default_factory=dict)
+    parity: dict[str, float] = Field(default_factory=dict)
     channels: Literal["RGB", "BGR"] = "RGB"
     value_range: tuple[float, float] = (0.0, 1.0)
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -90,7 +126,27 @@ class Card(BaseModel):
             raise ValueError("urls and bytes belong together")
         if bool(self.onnx) != bool(self.onnx_sha256):
             raise ValueError("onnx and onnx_sha256 belong together")
+        if bool(self.vectors) != bool(self.vectors_sha256):
+            raise ValueError("vectors and vectors_sha256 belong together")
+        if bool(self.predictor) != bool(self.predictor_sha256):
+            raise ValueError("predictor and predictor_sha256 belong together")
+        if len({style.name for style in self.styles}) < len(self.styles):
+            raise ValueError("two styles of one name")
         return self
+
+    def files(self) -> dict[str, str]:
+        """What belongs to the model beside its card: {file name: sha256}."""
+        pairs = (
+            (self.file, self.sha256),
+            (self.onnx, self.onnx_sha256),
+            (self.vectors, self.vectors_sha256),
+            (self.predictor, self.predictor_sha256),
+        )
+        return {name: digest for name, digest in pairs if name and digest}
+
+    def to_toml(self) -> str:
+        """The card as it stands beside the model."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_defaults=True))
 
     @classmethod
     def load(cls, path: Path) -> Self:

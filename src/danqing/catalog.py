@@ -1,8 +1,10 @@
 """Catalog: a name becomes a card and its weights; what is not here is fetched, what is here is checked.
 
-Models that come with danqing lie in `danqing/models`, each a card `<name>.toml` with its files beside it; weights that
-are fetched lie under the user's cache folder (`DANQING_HOME` names another). Nothing is handed out whose hash is not
-its card's. The studies, the bundled styles, are listed here too. This module knows no network and no engine.
+Models that come with danqing lie in `danqing/models`, each a card `<name>.toml` with its files beside it; what is
+fetched, and what the user has trained, lies under the user's cache folder (`DANQING_HOME` names another), a folder for
+each model. Nothing is handed out whose hash is not
+its card's. The gallery, what the pastiche networks here paint in and the bundled studies, is listed here too. This
+module knows no network and no engine.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import platformdirs
+from numpy.typing import NDArray
 
 from danqing import files
 from danqing.card import Card
@@ -49,12 +53,21 @@ def home() -> Path:
 
 
 def cards() -> list[Card]:
-    """The papers of every model that can be named, by name.
+    """The papers of every model that can be named, by name: those that ship, and the user's own.
 
     Raises:
-        ModelDamaged: a card that ships cannot be read.
+        ModelDamaged: a card cannot be read.
     """
-    return sorted((Card.load(path) for path in MODELS.glob("*.toml")), key=lambda card: card.name)
+    found = {made.name: made for made in (Card.load(path) for path in MODELS.glob("*.toml"))}
+    for path in sorted((home() / "models").glob("*/*.toml")):
+        if path.stem == path.parent.name and path.stem not in found:
+            found[path.stem] = Card.load(path)
+    return sorted(found.values(), key=lambda card: card.name)
+
+
+def bundled(found: Card) -> bool:
+    """Whether a model comes with danqing, weights included."""
+    return not found.urls and (MODELS / f"{found.name}.toml").is_file()
 
 
 def card(name: str) -> Card:
@@ -71,7 +84,7 @@ def card(name: str) -> Card:
 
 def location(found: Card) -> Path:
     """Where a model's weights lie, or would lie once fetched."""
-    return home() / "models" / found.name / found.file if found.urls else MODELS / found.file
+    return (MODELS if bundled(found) else home() / "models" / found.name) / found.file
 
 
 def find(name: str, *, form: Form = "weights") -> tuple[Card, Path]:
@@ -100,11 +113,11 @@ def verify(found: Card, path: Path) -> str:
         ModelMissing: no such file, or it cannot be read.
         ModelDamaged: another file, an interrupted one, or an altered one.
     """
-    expected = found.onnx_sha256 if found.onnx is not None and path.name == found.onnx else found.sha256
+    expected = found.files().get(path.name, found.sha256)
     if not path.is_file():
         raise ModelMissing(text("catalog.file_missing", name=found.name, path=files.shown(path)))
     actual = files.sha256(path)
-    if not actual.startswith(expected or "-"):
+    if not actual.startswith(expected):
         key = "catalog.damaged_fetched" if found.urls else "catalog.damaged_bundled"
         raise ModelDamaged(text(key, name=found.name, path=files.shown(path)))
     return actual
@@ -260,18 +273,20 @@ def _recognised(path: Path, arrays: Arrays, like: str | None) -> tuple[str, layo
     return found, layout
 
 
-# ── studies ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the gallery ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, kw_only=True)
 class StyleEntry:
-    """A bundled style: a study after a work in the public domain.
+    """A style of the gallery.
 
     Attributes:
         name: what the command line calls it.
         title, title_zh, artist, date: of the original.
         source, url: who keeps the original or its reproduction, and where it can be seen.
-        path: of the study.
+        classic: the model of older tools that it comes nearest to, if any.
+        network: the model that paints in it at once; None where none has learnt it.
+        path: of a study after the original, to learn from; None where there is none.
     """
 
     name: str
@@ -281,7 +296,9 @@ class StyleEntry:
     date: str
     source: str
     url: str
-    path: Path
+    classic: str = ""
+    network: str | None = None
+    path: Path | None = None
 
 
 def samples() -> Path:
@@ -290,8 +307,8 @@ def samples() -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[2] / "samples"
 
 
-def styles(folder: Path | None = None) -> list[StyleEntry]:
-    """Every bundled style, in the order of `samples.toml`.
+def studies(folder: Path | None = None) -> list[StyleEntry]:
+    """Every bundled study, in the order of `samples.toml`.
 
     Args:
         folder: another folder of studies than the bundled one.
@@ -310,8 +327,25 @@ def styles(folder: Path | None = None) -> list[StyleEntry]:
         raise ModelDamaged(text("catalog.samples", name=files.shown(file), reason=told(error))) from error
 
 
+def styles() -> list[StyleEntry]:
+    """Every style of the gallery: what the networks here paint in, ours first, then studies that none has learnt.
+
+    Raises:
+        ModelDamaged: a card or the list of studies cannot be read.
+    """
+    paths = {study.name: study for study in studies()}
+    found: dict[str, StyleEntry] = {}
+    for model in sorted(cards(), key=lambda card: not bundled(card)):
+        for learnt in model.styles:
+            if learnt.name not in found:
+                about = learnt.model_dump(exclude={"sha256"})
+                study = paths.get(learnt.name)
+                found[learnt.name] = StyleEntry(**about, network=model.name, path=study.path if study else None)
+    return list((found | {name: study for name, study in paths.items() if name not in found}).values())
+
+
 def style(name: str) -> StyleEntry:
-    """A bundled style by its name.
+    """A style of the gallery by its name.
 
     Raises:
         UsageError: no such style; the line lists those that there are.
@@ -320,6 +354,25 @@ def style(name: str) -> StyleEntry:
     if name not in known:
         raise UsageError(text("catalog.no_style", name=told(name), known=", ".join(known), near=_near(name, known)))
     return known[name]
+
+
+def vectors(name: str) -> tuple[Card, NDArray[np.float32]]:
+    """The network that paints in a style of the gallery, and the style's vectors (3, P): fine, middling, broad brush.
+
+    Raises:
+        UsageError: no such style, or no network has learnt it.
+        ModelDamaged: the file is not what the card says.
+    """
+    entry = style(name)
+    if entry.network is None:
+        raise UsageError(text("catalog.no_vector", name=name))
+    found = card(entry.network)
+    path = location(found).with_name(str(found.vectors))
+    verify(found, path)
+    learnt = safetensors.read(path, name=found.name).get(name)
+    if learnt is None or learnt.ndim != 2 or len(learnt) != 3:
+        raise ModelDamaged(text("catalog.damaged_bundled", name=found.name, path=files.shown(path)))
+    return found, np.ascontiguousarray(learnt, dtype=np.float32)
 
 
 def _entry(name: str, table: dict[str, str], folder: Path) -> StyleEntry:

@@ -36,8 +36,9 @@ from danqing.stylizer import Estimate, OnStep, Pastiche, Prior, Stylizer
 
 Styles = StyleLike | Sequence[StyleLike]
 
-UNASKED = 1024
-"""Long side in px that is painted when no size is asked for: time and memory grow with the pixels."""
+UNASKED = {"fast": 2048}
+UNASKED_ELSE = 1024
+"""Long side in px that an engine paints when no size is asked for: time and memory grow with the pixels."""
 
 OnDownload = Callable[[int, int], None]
 """Called with the bytes so far and the bytes in all while an encoder is fetched."""
@@ -108,6 +109,7 @@ def prepare(
     keep_gps: bool = False,
     start: PictureSource | None = None,
     encoder_weights: str | Path | None = None,
+    runtime: str | None = None,
     offline: bool = False,
     on_download: OnDownload | None = None,
     **knobs: Any,
@@ -126,6 +128,7 @@ def prepare(
         keep_gps: keep the place where the photo was taken.
         start: what the painting starts from: a word of the knob of that name, or a picture.
         encoder_weights: a file with the encoder's weights.
+        runtime: what the fast engine runs on, `onnx` or `openvino`; by default what is quickest.
         offline: fetch nothing.
         on_download: called while an encoder is fetched.
 
@@ -155,16 +158,22 @@ def prepare(
         "encoder_weights": Source(name=bare_name(weights), sha256=sha256(weights)) if weights else None,
     }
     full = lookup.turned(sources)
-    stylizer = engines.open(full.engine, encoder_weights=weights)
-    if weights is None:
+    full = full.turned({"engine": _engine(full, painted_in)})
+    by_name = full.engine in engines.BY_NAME
+    if runtime is not None and not by_name:
+        raise UsageError(text("api.runtime", engine=full.engine))
+    stylizer = engines.open(full.engine, **({"runtime": runtime} if by_name else {"encoder_weights": weights}))
+    if weights is None and not by_name:
         _fetch(full.encoder, offline=offline, on_download=on_download)
+    if not by_name:
+        painted_in = tuple(dataclasses.replace(s, source=opaque(s)) for s in painted_in)
     photograph = square(content.picture) if full.square else content.picture
     fitted, full, notes = _fitted(photograph, full, stylizer, budget)
     placed, cover = regions.at(fitted.size, square=full.square)
     return Commission(
         content=fitted,
         styles=tuple(
-            dataclasses.replace(s, source=square(opaque(s)) if full.square else opaque(s), mask=m)
+            dataclasses.replace(s, source=_cut(s.source, square_only=full.square), mask=m)
             for s, m in zip(painted_in, placed, strict=True)
         ),
         recipe=full,
@@ -174,6 +183,26 @@ def prepare(
         cover=cover,
         stylizer=stylizer,
     )
+
+
+def _engine(recipe: Recipe, styles: Sequence[Style]) -> str:
+    """The engine that is meant: what a network has learnt is painted at once, unless a knob asks for the other way.
+
+    Raises:
+        UsageError: the fast engine with knobs that it does not have.
+    """
+    turned = recipe.of_optimization()
+    if recipe.engine in engines.BY_NAME and turned:
+        raise UsageError(text("api.not_fast", engine=recipe.engine, knobs=", ".join(turned)))
+    if recipe.engine != "auto":
+        return recipe.engine
+    learnt = {entry.name for entry in catalog.styles() if entry.network}
+    return "fast" if not turned and learnt.issuperset(style.source for style in styles) else "optimize"
+
+
+def _cut(source: Picture | str, *, square_only: bool) -> Picture | str:
+    """A style as it is painted from."""
+    return square(source) if square_only and isinstance(source, Picture) else source
 
 
 def _opened(recipe: Recipe | str | Path | None, preset: str | None) -> tuple[Recipe, Path]:
@@ -281,14 +310,16 @@ def _fitted(photo: Picture, recipe: Recipe, stylizer: Stylizer, budget: int) -> 
     """
     notes = []
     asked = recipe.size is not None or recipe.width is not None
-    if not asked and max(photo.size) > UNASKED:
-        recipe = recipe.turned({"size": UNASKED})
-        notes.append(text("api.note_unasked", size=UNASKED, own=max(photo.size)))
+    unasked = UNASKED.get(recipe.engine, UNASKED_ELSE)
+    if not asked and max(photo.size) > unasked:
+        recipe = recipe.turned({"size": unasked})
+        notes.append(text("api.note_unasked", size=unasked, own=max(photo.size)))
     wanted = fitted_size(photo.size, size=recipe.size, width=recipe.width, enlarge=recipe.enlarge)
     needs = stylizer.estimate(wanted, recipe).memory
     if needs > budget:
         fields = {"width": wanted[0], "height": wanted[1], "needs": f"{needs / 1e9:.1f}", "has": f"{budget / 1e9:.1f}"}
-        recipe = recipe.turned({"checkpoint": True})
+        if recipe.engine not in engines.BY_NAME:
+            recipe = recipe.turned({"checkpoint": True})
         if stylizer.estimate(wanted, recipe).memory <= budget:
             notes.append(text("api.note_checkpoint", **fields))
         else:

@@ -57,7 +57,7 @@ def read(source: PictureSource, *, name: str | None = None, keep_gps: bool = Fal
 
 
 def read_styles(styles: StyleLike | Sequence[StyleLike]) -> tuple[tuple[Style, ...], tuple[StyleSource, ...]]:
-    """Styles with their pictures, and the references to them, in the same order.
+    """Styles, those of the gallery as their names, and the references to them, in the same order.
 
     Args:
         styles: one or several: gallery names and paths, each with a weight if wanted (`name:0.7`), Pillow images,
@@ -87,14 +87,17 @@ def _read_style(style: StyleLike) -> tuple[Style, StyleSource]:
 
 
 def opaque(style: Style) -> Picture:
-    """A style's picture on a neutral matte, as engines take it.
+    """A style's picture on a neutral matte, as engines take it; of a style of the gallery, the study after it.
 
     Raises:
-        TypeError: its source is still a name; `read_styles` gives none such.
+        UsageError: there is no study, only what a network has learnt.
     """
-    if isinstance(style.source, str):
-        raise TypeError(f"the style {style.source!r} is a name")
-    return Picture(pixels=mask.flatten(style.source))
+    if isinstance(style.source, Picture):
+        return Picture(pixels=mask.flatten(style.source))
+    path = catalog.style(style.source).path
+    if path is None:
+        raise UsageError(text("catalog.no_picture", name=style.source))
+    return Picture(pixels=mask.flatten(Picture.load(path)))
 
 
 def _from_picture(source: PictureSource, weight: float) -> tuple[Style, StyleSource]:
@@ -106,9 +109,9 @@ def _from_picture(source: PictureSource, weight: float) -> tuple[Style, StyleSou
 
 
 def _from_gallery(name: str, weight: float) -> tuple[Style, StyleSource]:
-    picture = Picture.load(catalog.style(name).path)
-    reference = StyleSource(name=name, weight=_weight(weight, name))
-    return Style(source=picture, name=name, weight=weight), reference
+    known = catalog.style(name).name
+    reference = StyleSource(name=known, weight=_weight(weight, name))
+    return Style(source=known, name=known, weight=weight), reference
 
 
 def _weight(weight: float, name: str) -> float:

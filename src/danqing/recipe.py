@@ -96,7 +96,7 @@ class Recipe(BaseModel):
     content: Source | None = None
     styles: tuple[StyleSource, ...] = Field(default=(), max_length=64)
 
-    engine: str = Field(default="optimize", pattern=r"^[\w.-]+$")
+    engine: str = Field(default="auto", pattern=r"^[\w.-]+$")
     size: int | None = Field(default=None, ge=16, le=65536, json_schema_extra={"unit": "px"})
     width: int | None = Field(default=None, ge=16, le=65536, json_schema_extra={"unit": "px"})
     enlarge: bool = False
@@ -167,6 +167,11 @@ class Recipe(BaseModel):
         if lines:
             raise PydanticCustomError("danqing", "{line}", {"line": "; ".join(lines)})
         return self
+
+    def of_optimization(self) -> list[str]:
+        """The knobs that are turned and that only the optimisation engine has."""
+        own = {name: field for name, field in type(self).model_fields.items() if field.json_schema_extra == _OPTIMIZE}
+        return [name for name, field in own.items() if getattr(self, name) != field.get_default()]
 
     def sources(self) -> Iterator[Source]:
         """Every file that the recipe refers to, gallery names included."""

@@ -12,7 +12,7 @@ from danqing.card import Card
 from tests.contracts.source import PACKAGE, ROOT
 
 BUNDLED = [card for card in catalog.cards() if not card.urls]
-STUDIES = catalog.styles()
+STUDIES = catalog.studies()
 MAX_MODELS = 5_000_000
 MAX_STUDY = 90_000
 """Bytes."""
@@ -32,14 +32,12 @@ def test_every_card_says_whose_it_is(card: Card) -> None:
 @pytest.mark.parametrize("card", BUNDLED, ids=lambda c: c.name)
 def test_every_bundled_model_is_what_its_card_says(card: Card) -> None:
     assert card.license != "unknown"
-    assert digest(card.file) == card.sha256
-    if card.onnx is not None:
-        assert digest(card.onnx) == card.onnx_sha256
+    assert {name: digest(name) for name in card.files()} == card.files()
 
 
 def test_every_bundled_file_belongs_to_a_card() -> None:
     papers = {f"{card.name}.toml" for card in catalog.cards()}
-    weights = {name for card in BUNDLED for name in (card.file, card.onnx) if name}
+    weights = {name for card in BUNDLED for name in card.files()}
     files = [path for path in (PACKAGE / "models").iterdir() if path.is_file()]
     assert {path.name for path in files} == papers | weights
     assert sum(path.stat().st_size for path in files) <= MAX_MODELS

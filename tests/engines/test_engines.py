@@ -34,7 +34,12 @@ def test_an_unknown_engine_is_said_with_what_is_near() -> None:
         engines.open("zzz")
 
 
-@pytest.mark.parametrize("name", engines.ENGINES)
+def test_the_fast_engine_needs_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert engines.open("fast", runtime="onnx")
+
+
+@pytest.mark.parametrize("name", [name for name in engines.ENGINES if name not in engines.BY_NAME])
 def test_without_torch_one_line_names_the_extra(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in [m for m in sys.modules if m.startswith("danqing.atelier") or m.partition(".")[0] == "torch"]:
         monkeypatch.delitem(sys.modules, module)

@@ -107,6 +107,7 @@ def paint(
     protect: Annotated[str | None, typer.Option("--protect", metavar="FILE", show_default=False)] = None,
     preset: Annotated[str | None, typer.Option("--preset", metavar="NAME", show_default=False)] = None,
     max_memory: Annotated[str | None, typer.Option("--max-memory", metavar="SIZE", show_default=False)] = None,
+    runtime: Annotated[str | None, typer.Option("--runtime", metavar="NAME", show_default=False)] = None,
     output: Output = None,
     overwrite: Overwrite = False,
     format: Annotated[str | None, typer.Option("--format", metavar="FORMAT", show_default=False)] = None,
@@ -155,6 +156,7 @@ def paint(
                 keep_gps=keep_gps,
                 start=start,
                 encoder_weights=encoder_weights,
+                runtime=runtime,
                 offline=console.manner.offline,
                 on_download=on_download,
                 **_layers(content_layer=content_layer, style_layer=style_layer),
@@ -248,7 +250,8 @@ class _Saving:
 
 def _report(order: Commission, pastiche: Pastiche, target: Target, *, json: bool, compared: Path | None) -> None:
     seconds = progress.duration(pastiche.seconds)
-    key = "cli.painted" if pastiche.complete else "cli.stopped"
+    done = "cli.painted" if pastiche.losses else "cli.painted_at_once"
+    key = done if pastiche.complete else "cli.stopped"
     console.say(text(key, seconds=seconds, steps=len(pastiche.losses), path=target.name))
     if pastiche.card.note:
         console.say(pastiche.card.note)

@@ -19,16 +19,20 @@ from danqing.stylizer import Stylizer
 GROUP = "danqing.engines"
 
 ENGINES: dict[str, str] = {
+    "fast": "danqing.engines.fast:FastStylizer",
     "optimize": "danqing.atelier.gatys:GatysStylizer",
 }
 """Ways to paint: name -> `module:factory` of a Stylizer."""
+
+BY_NAME = frozenset({"fast"})
+"""Engines that take a style of the gallery by its name; all others take its picture."""
 
 VERBS: dict[str, str] = {
     "optimize": "danqing.atelier.gatys:GatysStylizer",
 }
 """What can be done behind the wall: verb -> `module:callable`."""
 
-EXTRAS = {"torch": "torch"}
+EXTRAS = {"torch": "torch", "openvino": "openvino"}
 """The extra that brings a package, for packages that are not in the base install."""
 
 

@@ -1,8 +1,8 @@
 """The fast engine: a picture and style vectors go in, a painting comes out of one pass of the pastiche network.
 
 It runs without torch, on ONNX Runtime or OpenVINO. Styles are names of the gallery; their vectors, one for each of
-three sizes of the brush, are mixed by weight. Regions are painted one after the other and laid over each other by
-their masks.
+three sizes of the brush, are mixed by weight, and with the photo's own vector where the strength is below 1. Regions
+are painted one after the other and laid over each other by their masks.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from danqing import catalog, machine
+from danqing.card import Card
 from danqing.engines import onnx, openvino
+from danqing.engines.predictor import Predictor
 from danqing.errors import ModelMissing, UsageError
+from danqing.files import shown
 from danqing.image import mask
 from danqing.messages import text
 from danqing.picture import Picture
@@ -37,7 +40,10 @@ SMALLEST = 24
 BASE_BYTES, BYTES_PER_PIXEL, SECONDS_PER_PIXEL = 200 << 20, 450, 1.6e-6
 """Memory of the process without a picture; memory and, on one core, time of a pixel (docs/benchmarks.md)."""
 
-Runtime = Literal["auto", "onnx", "openvino"]
+WHOLE = 0.2
+"""The strength from which on nothing but the network's painting is seen; below, more and more of the photo itself."""
+
+RUNTIMES = ("auto", "onnx", "openvino")
 
 
 class Session(Protocol):
@@ -52,14 +58,17 @@ class FastStylizer:
     """Paints in one pass; implements `danqing.stylizer.Stylizer`.
 
     Args:
-        model: the network's name in the catalog.
         runtime: `onnx`, `openvino`, or `auto`, which is OpenVINO where it is installed and the processor multiplies
             bfloat16, else ONNX Runtime.
         threads: how many it may use; None = all cores.
+
+    Raises:
+        UsageError: no such runtime.
+        ModelMissing: it is not installed.
     """
 
-    def __init__(self, model: str = "pastiche", *, runtime: Runtime = "auto", threads: int | None = None) -> None:
-        self.model, self.threads = model, threads
+    def __init__(self, *, runtime: str = "auto", threads: int | None = None) -> None:
+        self.threads = threads
         self.runtime = chosen(runtime)
 
     def __call__(
@@ -74,70 +83,97 @@ class FastStylizer:
         """Paint.
 
         Raises:
-            UsageError: no style, or one that is not in the gallery.
+            UsageError: no style, one that no network has learnt, or styles of different networks.
             ModelMissing, ModelDamaged: of the network.
         """
         del prior
-        if not styles:
-            raise UsageError(text("engines.no_style"))
         began = time.monotonic()
-        card, _ = catalog.find(self.model, form="onnx")
-        vectors = np.stack([vector_of(style, recipe) for style in styles])
-        weights = np.array([style.weight for style in styles], dtype=np.float32)
-        masks = mask.resolved([style.mask for style in styles])
+        card, vectors = learnt(styles, recipe)
         pixels = content.pixels
         if recipe.strength > 0:
-            pixels = self.painted(pixels, vectors, weights, masks)
+            pixels = self.painted(pixels, card, styles, vectors, recipe.strength)
         picture = Picture(pixels=pixels)
         seconds = time.monotonic() - began
         if on_step is not None:
-            on_step(
-                Step(
-                    number=1,
-                    total=1,
-                    size=content.size,
-                    losses={},
-                    seconds=seconds,
-                    remaining=0,
-                    preview=lambda: picture,
-                )
+            step = Step(
+                number=1, total=1, size=content.size, losses={}, seconds=seconds, remaining=0, preview=lambda: picture
             )
+            on_step(step)
         return Pastiche(picture=picture, recipe=recipe, card=card, seconds=seconds)
 
-    def painted(self, pixels: F32, vectors: F32, weights: F32, masks: Sequence[F32] | None) -> F32:
+    def painted(self, pixels: F32, card: Card, styles: Sequence[Style], vectors: F32, strength: float) -> F32:
         """Pixels (H, W, 3) painted with vectors (S, P), all of them together or each where its mask is."""
+        net = opened(card.name, self.runtime, self.threads)
+        weights = np.array([style.weight for style in styles], dtype=np.float32)
+        masks = mask.resolved([style.mask for style in styles])
+        own = None
+        if strength < 1:
+            own = predictor(card.name)(pixels)
         if masks is None:
-            return self.run(pixels, vectors, weights)
-        result, covered = np.zeros_like(pixels), np.sum([w * m for w, m in zip(weights, masks, strict=True)], axis=0)
-        for vector, weight, where in zip(vectors, weights, masks, strict=True):
-            share = weight * where / np.maximum(covered, np.float32(1e-6))
-            result += share[..., None] * self.run(pixels, vector[None], np.ones(1, dtype=np.float32))
-        return mask.composite(pixels, result, mask.cover(masks))
-
-    def run(self, pixels: F32, vectors: F32, weights: F32) -> F32:
-        """One pass of the network over pixels (H, W, 3), of any size."""
-        height, width = pixels.shape[:2]
-        more = [(0, max(SMALLEST, -(-side // MULTIPLE) * MULTIPLE) - side) for side in (height, width)]
-        x = np.pad(pixels, (*more, (0, 0)), mode="edge").transpose(2, 0, 1)[None]
-        shares = (weights / weights.sum())[None]
-        session = opened(self.model, self.runtime, self.threads)
-        painting = session({"picture": x, "vectors": vectors, "weights": shares})["painting"]
-        return np.ascontiguousarray(painting[0].transpose(1, 2, 0)[:height, :width])
+            result = run(net, pixels, *towards(own, vectors, weights, strength))
+        else:
+            covered = np.sum([w * m for w, m in zip(weights, masks, strict=True)], axis=0)
+            result = np.zeros_like(pixels)
+            for vector, weight, where in zip(vectors, weights, masks, strict=True):
+                share = weight * where / np.maximum(covered, np.float32(1e-6))
+                painting = run(net, pixels, *towards(own, vector[None], np.ones(1, dtype=np.float32), strength))
+                result += share[..., None] * painting
+            result = mask.composite(pixels, result, mask.cover(masks))
+        return pixels + np.float32(min(1.0, strength / WHOLE)) * (result - pixels) if strength < WHOLE else result
 
     def estimate(self, size: tuple[int, int], recipe: Recipe) -> Estimate:
         """Memory and time for a content of (width, height) px."""
-        pixels = size[0] * size[1] * max(1, sum(source.mask is not None for source in recipe.styles))
-        seconds = 0.3 + pixels * SECONDS_PER_PIXEL / (self.threads or machine.cores())
+        passes = max(1, sum(source.mask is not None for source in recipe.styles))
+        seconds = 0.3 + size[0] * size[1] * passes * SECONDS_PER_PIXEL / (self.threads or machine.cores())
         return Estimate(memory=BASE_BYTES + size[0] * size[1] * BYTES_PER_PIXEL, seconds=seconds)
 
 
-def chosen(runtime: Runtime) -> Literal["onnx", "openvino"]:
-    """The runtime that is meant.
+def learnt(styles: Sequence[Style], recipe: Recipe) -> tuple[Card, F32]:
+    """The network that has learnt all of some styles, and their vectors (S, P).
 
     Raises:
-        ModelMissing: OpenVINO is asked for and not installed.
+        UsageError: no style, one that no network has learnt, or styles of different networks.
+    """
+    if not styles:
+        raise UsageError(text("engines.no_style"))
+    found: list[tuple[Card, F32]] = []
+    for style in styles:
+        if not isinstance(style.source, str):
+            raise UsageError(text("engines.not_in_gallery", name=style.name))
+        card, vectors = catalog.vectors(style.source)
+        if found and card != found[0][0]:
+            raise UsageError(text("engines.other_network", one=styles[0].name, other=style.name))
+        found.append((card, at_brush(vectors, recipe.brush, recipe.style_scale)))
+    return found[0][0], np.stack([vector for _, vector in found])
+
+
+def towards(own: F32 | None, vectors: F32, weights: F32, strength: float) -> tuple[F32, F32]:
+    """Vectors (S, P) and weights (S,) of styles mixed with the photo's own vector, so much as `strength` leaves."""
+    shares = weights / weights.sum()
+    if own is None:
+        return vectors, shares
+    return np.concatenate([vectors, own[None]]), np.append(strength * shares, np.float32(1 - strength))
+
+
+def run(net: Session, pixels: F32, vectors: F32, weights: F32) -> F32:
+    """One pass of the network over pixels (H, W, 3), of any size."""
+    height, width = pixels.shape[:2]
+    more = [(0, max(SMALLEST, -(-side // MULTIPLE) * MULTIPLE) - side) for side in (height, width)]
+    x = np.pad(pixels, (*more, (0, 0)), mode="edge").transpose(2, 0, 1)[None]
+    painting = net({"picture": x, "vectors": vectors, "weights": weights[None]})["painting"]
+    return np.ascontiguousarray(painting[0].transpose(1, 2, 0)[:height, :width])
+
+
+def chosen(runtime: str) -> str:
+    """The runtime that is meant, `onnx` or `openvino`.
+
+    Raises:
+        UsageError: no such runtime.
+        ModelMissing: it is not installed.
     """
     there = find_spec("openvino") is not None
+    if runtime not in RUNTIMES:
+        raise UsageError(text("engines.no_runtime", name=shown(runtime), known=", ".join(RUNTIMES)))
     if runtime == "openvino" and not there:
         raise ModelMissing(text("engines.needs_extra", name="openvino", extra="openvino"))
     if runtime == "auto":
@@ -148,22 +184,17 @@ def chosen(runtime: Runtime) -> Literal["onnx", "openvino"]:
 @lru_cache(4)
 def opened(model: str, runtime: str, threads: int | None) -> Session:
     """A network that is ready to run, kept for the next picture."""
-    _, path = catalog.find(model, form="onnx")
+    _, path = catalog.find(model)
     data = onnx.read(path)
     if runtime == "openvino":
         return openvino.Session(data, name=model, threads=threads, cache=catalog.home() / "compiled")
     return onnx.Session(data, name=model, threads=threads)
 
 
-def vector_of(style: Style, recipe: Recipe) -> F32:
-    """The vector (P,) of a style for the recipe's brush.
-
-    Raises:
-        UsageError: a picture, which this engine cannot read a vector from.
-    """
-    if not isinstance(style.source, str):
-        raise UsageError(text("engines.not_in_gallery", name=style.name))
-    return at_brush(catalog.vectors(style.source), recipe.brush, recipe.style_scale)
+@lru_cache(2)
+def predictor(name: str) -> Predictor:
+    """The predictor of a network's vectors, kept for the next picture."""
+    return Predictor(catalog.card(name))
 
 
 def at_brush(vectors: F32, brush: float, scale: float) -> F32:
@@ -173,4 +204,5 @@ def at_brush(vectors: F32, brush: float, scale: float) -> F32:
     """
     octave = float(np.clip(2 * brush - 1 + np.log2(scale), -1, 1))
     other = vectors[2] if octave > 0 else vectors[0]
-    return vectors[1] + np.float32(abs(octave)) * (other - vectors[1])
+    vector: F32 = vectors[1] + np.float32(abs(octave)) * (other - vectors[1])
+    return vector

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from torch import nn
 
 from danqing.atelier.encoders import VGG
 from danqing.atelier.export.graph import Graph, value
 from danqing.atelier.nets.pastiche import COLOUR, MARGIN, NEWTON_STEPS, Conditional, PasticheNet
+from danqing.atelier.nets.predictor import REACH, USUAL, Predictor
 
 
 def encoder_to_onnx(encoder: VGG, layers: Sequence[str]) -> bytes:
@@ -31,10 +33,35 @@ def encoder_to_onnx(encoder: VGG, layers: Sequence[str]) -> bytes:
 def pastiche_to_onnx(net: PasticheNet) -> bytes:
     """The pastiche network as a serialised ONNX model.
 
-    In: `picture` float32 (1, 3, H, W), sRGB in 0..1, sides multiples of 8 and longer than the margin; `vectors` float32
-    (S, P) of styles and `weights` float32 (1, S), which add up to 1. Out: `painting` float32 (1, 3, H, W) in 0..1.
+    In: `picture` float32 (N, 3, H, W), sRGB in 0..1, sides multiples of 8 and longer than the margin; `vectors` float32
+    (S, P) of styles and `weights` float32 (1, S), which add up to 1. Out: `painting` float32 (N, 3, H, W) in 0..1.
     """
     return _Pastiche(net).model()
+
+
+def predictor_to_onnx(predictor: Predictor) -> bytes:
+    """The style predictor as a serialised ONNX model.
+
+    In: `statistics` float32 (N, S) and `colours` float32 (N, 12), see `predictor.statistics` and `predictor.colours`.
+    Out: `vector` float32 (N, P).
+    """
+    graph = Graph()
+    mean, deviation = (graph.constant(part.numpy()) for part in (predictor.mean, predictor.deviation))
+    usual = graph.add("Div", graph.add("Sub", "statistics", mean), deviation)
+    h = graph.add("Clip", usual, graph.number(-USUAL), graph.number(USUAL))
+    for place, layer in enumerate(predictor.inner):
+        if isinstance(layer, nn.Linear):
+            weight, bias = (value.detach().float().numpy() for value in (layer.weight.T, layer.bias))
+            h = graph.add("MatMul", h, graph.half(weight, f"inner.{place}.weight"))
+            h = graph.add("Add", h, graph.half(bias, f"inner.{place}.bias"))
+        else:
+            h = graph.add("Mul", h, graph.add("Sigmoid", h))
+    reach = graph.number(REACH)
+    told = graph.add("Mul", graph.add("Tanh", graph.add("Div", h, reach)), reach)
+    rest = graph.add("Add", graph.constant(predictor.neutral.numpy()[None]), told)
+    graph.add("Concat", "colours", rest, name="vector", axis=1)
+    inputs = [value("statistics", ["pictures", len(predictor.mean)]), value("colours", ["pictures", COLOUR])]
+    return graph.model(inputs, [value("vector", ["pictures", COLOUR + len(predictor.neutral)])], name="predictor")
 
 
 def _encoder(graph: Graph, encoder: VGG, picture: str, layers: Sequence[str]) -> None:
@@ -89,7 +116,7 @@ class _Pastiche:
         start, end, axes = (graph.constant(np.array(v, dtype=np.int64)) for v in ([MARGIN] * 2, [-MARGIN] * 2, [2, 3]))
         h = graph.add("Slice", h, start, end, axes)
         graph.add("Clip", h, graph.number(0), graph.number(1), name="painting")
-        picture, painting = (value(name, [1, 3, "height", "width"]) for name in ("picture", "painting"))
+        picture, painting = (value(name, ["pictures", 3, "height", "width"]) for name in ("picture", "painting"))
         vectors, weights = value("vectors", ["styles", net.vector_size]), value("weights", [1, "styles"])
         return graph.model([picture, vectors, weights], [painting], name="pastiche")
 
@@ -142,14 +169,15 @@ class _Pastiche:
             return graph.add("Reshape", name, graph.constant(np.array(shape, dtype=np.int64)))
 
         mean = graph.add("ReduceMean", x, axes=[2, 3], keepdims=1)
-        flat = shaped(graph.add("Sub", x, mean), [3, -1])
-        squares = graph.add("MatMul", flat, graph.add("Transpose", flat, perm=[1, 0]))
-        count = graph.add("Cast", graph.add("Gather", graph.add("Shape", flat), graph.constant(np.array(1))), to=1)
+        flat = shaped(graph.add("Sub", x, mean), [0, 3, -1])
+        squares = graph.add("MatMul", flat, graph.add("Transpose", flat, perm=[0, 2, 1]))
+        count = graph.add("Cast", graph.add("Gather", graph.add("Shape", flat), graph.constant(np.array(2))), to=1)
         eye = graph.constant(np.eye(3, dtype=np.float32))
         covariance = graph.add(
             "Add", graph.add("Div", squares, count), graph.constant(1e-3 * np.eye(3, dtype=np.float32))
         )
-        trace = graph.add("ReduceSum", graph.add("Mul", covariance, eye), keepdims=0)
+        axes = graph.constant(np.array([1, 2], dtype=np.int64))
+        trace = graph.add("ReduceSum", graph.add("Mul", covariance, eye), axes, keepdims=1)
         y, z = graph.add("Div", covariance, trace), eye
         for _ in range(NEWTON_STEPS):
             product = graph.add("Mul", graph.add("MatMul", z, y), graph.number(0.5))
@@ -157,6 +185,6 @@ class _Pastiche:
             y, z = graph.add("MatMul", y, t), graph.add("MatMul", t, z)
         plain = graph.add("MatMul", graph.add("Div", z, graph.add("Sqrt", trace)), flat)
         middle, root = graph.split(colour, [3, 9], axis=1)
-        tinted = graph.add("Add", graph.add("MatMul", shaped(root, [3, 3]), plain), shaped(middle, [3, 1]))
+        tinted = graph.add("Add", graph.add("MatMul", shaped(root, [-1, 3, 3]), plain), shaped(middle, [-1, 3, 1]))
         shape = graph.add("Shape", x)
         return graph.add("Reshape", plain, shape), graph.add("Reshape", tinted, shape)

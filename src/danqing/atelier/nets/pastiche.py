@@ -56,7 +56,8 @@ class Conditional(nn.Module):
 
     def kernels(self) -> Tensor:
         """What is convolved with, (outputs, inputs, 3, 3), each channel's of length 1."""
-        return self.weight * self.weight.square().sum((1, 2, 3), keepdim=True).add(1e-8).rsqrt()
+        kernels: Tensor = self.weight * self.weight.square().sum((1, 2, 3), keepdim=True).add(1e-8).rsqrt()
+        return kernels
 
     def forward(self, x: Tensor, style: Iterator[Tensor]) -> Tensor:
         """(N, inputs, h, w) -> (N, outputs, h / stride, w / stride); takes its scale and shift from `style`."""
@@ -73,7 +74,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, style: Iterator[Tensor]) -> Tensor:
         """(N, width, h, w) -> the same."""
-        return x + self.second(F.relu(self.first(x, style)), style)
+        found: Tensor = self.second(F.relu(self.first(x, style)), style)
+        return x + found
 
 
 class PasticheNet(nn.Module):
@@ -144,7 +146,7 @@ class PasticheNet(nn.Module):
 
     def paint(self, x: Tensor, features: dict[str, Tensor], vectors: Tensor) -> Tensor:
         """The painting of photos with margins (N, 3, H, W) and their features, margins included."""
-        parts = [part[:, :, None, None] for part in vectors[:, COLOUR:].split(self.sizes, dim=1)]
+        parts = [part[:, :, None, None] for part in torch.split(vectors[:, COLOUR:], self.sizes, dim=1)]
         half, quarter = (normalized(features[layer]).to(features[layer].dtype) for layer in ("relu2_1", "relu3_1"))
         style = iter([part.to(half.dtype) for part in parts])
         plain, tinted = recoloured(x, vectors[:, :COLOUR])
@@ -162,7 +164,8 @@ class PasticheNet(nn.Module):
         h = torch.cat([double(self.narrow_1(h)), plain.to(h.dtype)], 1)
         h = F.relu(self.join_1(h, style))
         areas = F.interpolate(F.avg_pool2d(tinted, 8), scale_factor=8, mode="bilinear", align_corners=False)
-        return areas + self.out(h).float().tanh()
+        painted: Tensor = areas + self.out(h).float().tanh()
+        return painted
 
 
 def double(x: Tensor) -> Tensor:

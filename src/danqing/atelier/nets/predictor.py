@@ -18,6 +18,9 @@ from danqing.atelier.nets.pastiche import COLOUR
 REACH = 2.0
 """How far a predicted scale or shift may be from the neutral one."""
 
+USUAL = 4.0
+"""Statistics that are further from the common ones than so many deviations count as if they were not."""
+
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
@@ -51,6 +54,9 @@ class Predictor(nn.Module):
 
     def __init__(self, neutral: Tensor, widths: tuple[int, ...] = COMPACT_WIDTHS, *, hidden: int = 256) -> None:
         super().__init__()
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.neutral: Tensor
         self.register_buffer("mean", torch.zeros(2 * sum(widths)))
         self.register_buffer("deviation", torch.ones(2 * sum(widths)))
         self.inner = nn.Sequential(
@@ -72,6 +78,6 @@ class Predictor(nn.Module):
 
     def forward(self, stats: Tensor, colour: Tensor) -> Tensor:
         """Statistics (N, S) and colours (N, 12) -> vectors float32 (N, P)."""
-        usual = ((stats - self.mean) / self.deviation).clamp(-4, 4)
+        usual = ((stats - self.mean) / self.deviation).clamp(-USUAL, USUAL)
         told = REACH * (self.inner(usual).float() / REACH).tanh()
         return torch.cat([colour, self.neutral + told], 1)

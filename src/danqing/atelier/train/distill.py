@@ -24,7 +24,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import tomli_w
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save, save_file
@@ -295,8 +294,7 @@ def publish(run: Run, pictures: Pictures, verdict: dict[str, dict[str, float]], 
         min_size=32,
         layers=layers,
     )
-    values = card.model_dump(mode="json", exclude_defaults=True)
-    (folder / "compact.toml").write_text(tomli_w.dumps(values), encoding="utf-8")
+    (folder / "compact.toml").write_text(card.to_toml(), encoding="utf-8")
 
 
 def distill(plan: Plan, *, recipe: Path, data: Path, teachers_folder: Path, folder: Path) -> Run:

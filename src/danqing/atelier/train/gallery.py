@@ -27,10 +27,12 @@ from danqing.atelier import adopt
 from danqing.atelier.encoders import VGG
 from danqing.atelier.nets.pastiche import PasticheNet
 from danqing.atelier.nets.predictor import Predictor
-from danqing.atelier.train import checkpoints
+from danqing.atelier.train import checkpoints, publish
 from danqing.atelier.train.data import Folder
 from danqing.atelier.train.loop import Loop, Plan, Report
 from danqing.atelier.train.pastiche import Lesson, Pastiches, Teaching, stacked
+from danqing.card import LearntStyle
+from danqing.files import sha256
 
 log = logging.getLogger(__name__)
 
@@ -80,12 +82,13 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """The folders of a training: photographs and paintings to learn from, the gallery's, and held-out photographs."""
+    """The pictures of a training: to learn from, the gallery's, held-out photographs, and the paintings' credits."""
 
     photos: Folder
     paintings: Folder
     gallery: Folder
     exam: Folder
+    credits: list[dict[str, str]]
 
     @classmethod
     def read(cls, folder: Path, recipe: Recipe) -> Data:
@@ -96,7 +99,8 @@ class Data:
             return int(hashlib.sha256(path.name.encode()).hexdigest(), 16) % int(rule["photos_modulus"]) == 0
 
         with (folder / "paintings" / "CREDITS.tsv").open(encoding="utf-8", newline="") as stream:
-            kinds = {row["file"]: row["kind"] for row in csv.DictReader(stream, delimiter="\t")}
+            credits = list(csv.DictReader(stream, delimiter="\t"))
+        kinds = {row["file"]: row["kind"] for row in credits}
         photos, paintings = Folder.below(folder / "photos"), Folder.below(folder / "paintings")
         learnt = [p for p in paintings.files if kinds[p.name] == "picture" and p.name not in rule["paintings"]]
         return cls(
@@ -104,6 +108,7 @@ class Data:
             paintings=Folder(learnt),
             gallery=Folder([folder / "paintings" / style["file"] for style in recipe.styles]),
             exam=Folder([p for p in photos.files if held_out(p)]),
+            credits=credits,
         )
 
 
@@ -206,6 +211,43 @@ def _made(folder: Path) -> Path:
     return folder
 
 
+def ship(trained: Teaching, recipe: Recipe, data: Data, folder: Path) -> None:
+    """Write network, predictor and gallery as they ship into `folder`."""
+    folder.mkdir(exist_ok=True)
+    trained.eval()
+    table = trained.table
+    if table is None:
+        raise TypeError("a network without a gallery")
+    credit = {row["file"]: row for row in data.credits}
+    styles = [
+        LearntStyle(
+            **{key: value for key, value in style.items() if key != "file"},
+            **{key: credit[style["file"]][key] for key in ("title", "artist", "date", "source", "url")},
+            sha256=sha256(file),
+        )
+        for style, file in zip(recipe.styles, data.gallery.files, strict=True)
+    ]
+    vectors = {style.name: rows.detach().cpu().numpy() for style, rows in zip(styles, table, strict=True)}
+    steps = sum(recipe.plan(part).steps for part in recipe.parts)
+    publish.pastiche(
+        trained.net,
+        trained.predictor,
+        vectors,
+        styles,
+        folder,
+        origin=f"danqing's own, trained by recipes/gallery.toml, {steps} steps of {recipe.common['batch']} pictures",
+        teacher="compact, danqing's own",
+        data=f"{len(data.photos)} photographs and {len(data.paintings)} public-domain paintings, listed with their "
+        "sha256 in recipes/gallery.tsv",
+    )
+    listing = [
+        f"{group}\t{path.name}\t{sha256(path)}"
+        for group, pictures in (("photos", data.photos), ("paintings", data.paintings), ("gallery", data.gallery))
+        for path in pictures.files
+    ]
+    (folder / "gallery.tsv").write_text("\n".join(["folder\tfile\tsha256", *listing, ""]), encoding="utf-8")
+
+
 def main() -> None:
     """The command line: see recipes/gallery.toml."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -215,7 +257,8 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = Recipe.read(args.recipe)
-    train(recipe, Data.read(args.data, recipe), args.out)
+    data = Data.read(args.data, recipe)
+    ship(train(recipe, data, args.out), recipe, data, args.out / "models")
 
 
 if __name__ == "__main__":

@@ -229,4 +229,5 @@ class Loop:
 
     def averaged(self) -> dict[str, Tensor]:
         """The state of the model with its averaged parameters."""
-        return self.model.state_dict() | self.average
+        state: dict[str, Tensor] = self.model.state_dict()
+        return state | self.average

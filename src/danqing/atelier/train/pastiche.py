@@ -68,9 +68,12 @@ def together(looks: Sequence[Look]) -> Look:
 
     def joined(place: int) -> Statistics:
         return {
-            layer: tuple(torch.cat([look.targets[place][layer][part] for look in looks]) for part in (0, 1))
+            layer: (
+                torch.cat([look.targets[place][layer][0] for look in looks]),
+                torch.cat([look.targets[place][layer][1] for look in looks]),
+            )
             for layer in LAYERS
-        }  # type: ignore[return-value]
+        }
 
     return Look(
         stats=torch.cat([look.stats for look in looks]),
@@ -157,7 +160,8 @@ class Teaching(nn.Module):
 
     def see(self, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """Features by the encoder that judges."""
-        return self._seer[0](x, layers)
+        features: dict[str, Tensor] = self._seer[0](x, layers)
+        return features
 
     def forward(self, photos: Tensor, look: Look) -> tuple[Tensor, dict[str, Tensor]]:
         """The objective and its terms for photos (N, 3, H, W) painted like the styles that were looked at."""

@@ -1,0 +1,81 @@
+"""The style predictor without torch: a picture goes in, the style vector that paints like it comes out.
+
+The picture is seen by the compact encoder at `LONG` px; the statistics of its features and colours pass through the
+small network of `danqing.atelier.nets.predictor`, which says where the method is from.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from danqing import catalog
+from danqing.card import Card
+from danqing.engines.onnx import Encoder, Session, read
+from danqing.errors import ModelMissing
+from danqing.image.fit import fitted_size, resize
+from danqing.messages import text
+
+F32 = NDArray[np.float32]
+
+LONG = 512
+"""px: long side at which a style is seen."""
+
+SMALLEST = 32
+"""px: the shortest side that the encoder takes; smaller pictures are continued by their edge."""
+
+LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+class Predictor:
+    """Predicts style vectors for one pastiche network.
+
+    Args:
+        card: of the network.
+
+    Raises:
+        ModelMissing: the network has no predictor, or its file is not here.
+        ModelDamaged: it is not what the card says.
+    """
+
+    def __init__(self, card: Card) -> None:
+        if card.predictor is None:
+            raise ModelMissing(text("engines.no_predictor", name=card.name))
+        path = catalog.location(card).with_name(card.predictor)
+        catalog.verify(card, path)
+        self._encoder = Encoder(catalog.find("compact", form="onnx")[1])
+        self._inner = Session(read(path), name=card.predictor)
+
+    def __call__(self, pixels: F32) -> F32:
+        """The vector (P,) of a style, for pixels (H, W, 3) in 0..1."""
+        seen = resized(pixels)
+        features = self._encoder(seen)
+        inputs = {"statistics": statistics(features)[None], "colours": colours(seen)[None]}
+        vector: F32 = self._inner(inputs)["vector"][0]
+        return vector
+
+
+def resized(pixels: F32) -> F32:
+    """A picture as the predictor sees it: its long side at `LONG` px, never enlarged."""
+    size = pixels.shape[1], pixels.shape[0]
+    if max(size) > LONG:
+        pixels = np.clip(resize(pixels, fitted_size(size, size=LONG)), 0, 1)
+    missing = [(0, max(0, SMALLEST - side)) for side in pixels.shape[:2]]
+    return np.pad(pixels, (*missing, (0, 0)), mode="edge")
+
+
+def statistics(features: dict[str, F32]) -> F32:
+    """Means and logarithms of deviations, {layer: (C, h, w)} -> (2 · channels of all layers,)."""
+    parts = []
+    for layer in LAYERS:
+        flat = features[layer].reshape(len(features[layer]), -1)
+        parts += [flat.mean(1), 0.5 * np.log(flat.var(1) + 1e-4)]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def colours(pixels: F32) -> F32:
+    """The mean colour and the root of the covariance of colours by rows, (H, W, 3) -> (12,)."""
+    flat = pixels.reshape(-1, 3).astype(np.float64)
+    values, axes = np.linalg.eigh(np.cov(flat.T, bias=True))
+    root = (axes * np.sqrt(np.clip(values, 0, None))) @ axes.T
+    return np.concatenate([flat.mean(0), root.ravel()]).astype(np.float32)

@@ -1,0 +1,198 @@
+"""The fast engine with a network of drawn weights: sizes, mixtures, strength, masks, runtimes, errors."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from danqing import api, catalog
+from danqing.engines import fast
+from danqing.engines.predictor import colours, statistics
+from danqing.errors import DanqingError, ModelMissing, UsageError
+from danqing.picture import Picture
+from danqing.recipe import Recipe
+from danqing.style import Style
+
+torch = pytest.importorskip("torch", reason="torch is not installed: no network can be published")
+
+from tests.pastiches import drawn, published  # noqa: E402
+
+F32 = np.float32
+HAS_OPENVINO = fast.find_spec("openvino") is not None
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of bundled models with a drawn network in it."""
+    folder = tmp_path_factory.mktemp("models")
+    for path in catalog.MODELS.glob("compact.*"):
+        shutil.copy(path, folder)
+    published(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def bundled(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(catalog, "MODELS", models)
+    monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
+    fast.opened.cache_clear()
+    fast.predictor.cache_clear()
+
+
+def photo(height: int = 40, width: int = 56, *, seed: int = 0) -> Picture:
+    rng = np.random.default_rng(seed)
+    coarse = rng.random((height // 8 + 2, width // 8 + 2, 3), dtype=F32)
+    return Picture(pixels=np.kron(coarse, np.ones((8, 8, 1), F32))[:height, :width])
+
+
+def painted(picture: Picture, *styles: Style, **knobs: object) -> np.ndarray:
+    return fast.FastStylizer(runtime="onnx")(picture, styles, Recipe(**knobs)).picture.pixels  # type: ignore[arg-type]
+
+
+REEDS, SMOKE = (Style(source=name, name=name) for name in ("reeds", "smoke"))
+
+
+@pytest.mark.parametrize("size", [(16, 16), (40, 56), (41, 57), (17, 200), (64, 31)])
+def test_a_painting_has_the_size_of_the_photo(size: tuple[int, int]) -> None:
+    found = painted(photo(*size), REEDS)
+    assert found.shape == (*size, 3)
+    assert found.dtype == F32
+    assert found.min() >= 0 and found.max() <= 1
+
+
+def test_it_paints_what_the_network_paints_in_torch() -> None:
+    net, _ = drawn()
+    picture = photo(48, 64)
+    card, vectors = catalog.vectors("reeds")
+    assert card.parity["painting"] <= 2e-3
+    x = torch.from_numpy(picture.pixels.transpose(2, 0, 1).copy())[None]
+    with torch.no_grad():
+        expected = net(x, torch.from_numpy(vectors[1:2])).clamp(0, 1)[0].numpy().transpose(1, 2, 0)
+    np.testing.assert_allclose(painted(picture, REEDS), expected, atol=4e-3)  # weights are stored in float16
+
+
+@pytest.mark.skipif(not HAS_OPENVINO, reason="openvino is not installed")
+def test_openvino_paints_the_same() -> None:
+    picture = photo(48, 64)
+    expected = painted(picture, REEDS)
+    session = fast.openvino.Session(fast.onnx.read(catalog.find("pastiche")[1]), name="pastiche", half=False)
+    _, vectors = catalog.vectors("reeds")
+    found = fast.run(session, picture.pixels, vectors[1:2], np.ones(1, F32))
+    assert np.abs(found - expected).max() <= 2e-3
+    whole = fast.FastStylizer(runtime="openvino")(picture, (REEDS,), Recipe()).picture.pixels
+    assert -10 * np.log10(np.square(whole - expected).mean()) >= 38
+    assert any((catalog.home() / "compiled").iterdir())
+
+
+def test_several_pictures_at_once_are_painted_as_one_by_one() -> None:
+    pictures = [photo(48, 64, seed=seed) for seed in range(3)]
+    _, vectors = catalog.vectors("smoke")
+    net = fast.opened("pastiche", "onnx", None)
+    batch = np.stack([picture.pixels.transpose(2, 0, 1) for picture in pictures])
+    found = net({"picture": batch, "vectors": vectors[1:2], "weights": np.ones((1, 1), F32)})["painting"]
+    for one, picture in zip(found, pictures, strict=True):
+        np.testing.assert_allclose(one.transpose(1, 2, 0), painted(picture, SMOKE), atol=1e-4)
+
+
+def test_weights_mix_vectors() -> None:
+    picture = photo()
+    both = [painted(picture, Style(source="reeds", name="r", weight=w), SMOKE) for w in (1e-6, 1, 1e6)]
+    np.testing.assert_allclose(both[0], painted(picture, SMOKE), atol=1e-3)
+    np.testing.assert_allclose(both[2], painted(picture, REEDS), atol=1e-3)
+    assert min(np.abs(both[1] - both[0]).mean(), np.abs(both[1] - both[2]).mean()) > 1e-3
+
+
+def test_strength_leads_from_the_photo_to_the_painting() -> None:
+    picture = photo()
+    whole = painted(picture, REEDS)
+    np.testing.assert_array_equal(painted(picture, REEDS, strength=0), picture.pixels)
+    away = [np.abs(painted(picture, REEDS, strength=s) - whole).mean() for s in (0, 0.1, 0.3, 0.6, 1)]
+    assert away[-1] == 0
+    assert away == sorted(away, reverse=True)
+
+
+def test_the_brush_chooses_among_three_vectors() -> None:
+    _, vectors = catalog.vectors("reeds")
+    for brush, expected in ((0, vectors[0]), (0.5, vectors[1]), (1, vectors[2]), (0.25, (vectors[0] + vectors[1]) / 2)):
+        np.testing.assert_allclose(fast.at_brush(vectors, brush, 1), expected, atol=1e-6)
+    np.testing.assert_allclose(fast.at_brush(vectors, 0.5, 2), vectors[2], atol=1e-6)
+    np.testing.assert_allclose(fast.at_brush(vectors, 0.5, 9), vectors[2], atol=1e-6)
+
+
+def test_masks_say_where() -> None:
+    picture = photo(40, 56)
+    left = np.zeros((40, 56), F32)
+    left[:, :28] = 1
+    found = painted(picture, Style(source="reeds", name="r", mask=left), Style(source="smoke", name="s"))
+    np.testing.assert_allclose(found[:, :28], painted(picture, REEDS)[:, :28], atol=1e-5)
+    np.testing.assert_allclose(found[:, 28:], painted(picture, SMOKE)[:, 28:], atol=1e-5)
+    alone = painted(picture, Style(source="reeds", name="r", mask=left))
+    np.testing.assert_allclose(alone[:, 28:], picture.pixels[:, 28:], atol=1e-5)
+
+
+def test_a_name_of_the_gallery_is_painted_at_once_and_a_knob_of_the_other_engine_asks_for_it() -> None:
+    order = api.prepare(photo(), "reeds")
+    assert order.recipe.engine == "fast"
+    pastiche = order.paint()
+    assert pastiche.card.name == "pastiche"
+    assert 'engine = "fast"' in pastiche.embedded_recipe()
+    with pytest.raises(UsageError, match="not the picture"):
+        api.prepare(photo(), "reeds", steps=5)  # the other engine, which has nothing to learn from
+    with pytest.raises(UsageError, match="steps, start"):
+        api.prepare(photo(), "reeds", engine="fast", steps=5, start="noise")
+    with pytest.raises(UsageError, match="optimize has no --runtime"):
+        api.prepare(photo(), photo(seed=1), runtime="onnx")
+
+
+def test_pictures_and_unknown_runtimes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="the fast engine paints in what a network has learnt"):
+        api.prepare(photo(), photo(seed=1), engine="fast").paint()
+    with pytest.raises(UsageError, match="there is no runtime tensorrt"):
+        api.prepare(photo(), "reeds", runtime="tensorrt")
+    monkeypatch.setattr(fast, "find_spec", lambda name: None)
+    with pytest.raises(ModelMissing, match=r'pip install "danqing\[openvino\]"'):
+        api.prepare(photo(), "reeds", runtime="openvino")
+    assert fast.chosen("auto") == "onnx"
+
+
+def test_styles_of_two_networks_are_not_mixed() -> None:
+    published(catalog.home() / "models" / "own", seed=5, name="own", prefix="my-")
+    assert [entry.name for entry in catalog.styles() if entry.network] == ["reeds", "smoke", "my-reeds", "my-smoke"]
+    assert api.paint(photo(), "my-smoke").card.name == "own"
+    with pytest.raises(UsageError, match="belong to different networks"):
+        api.paint(photo(), ["reeds", "my-smoke"])
+    assert api.paint(photo(), "my-smoke", strength=0.5).card.name == "own"
+
+
+@pytest.mark.parametrize("file", ["pastiche.onnx", "pastiche.safetensors", "pastiche-predictor.onnx"])
+@pytest.mark.parametrize("damage", ["cut", "altered", "gone"])
+def test_damaged_files_are_one_line(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, damage: str
+) -> None:
+    shutil.copytree(models, tmp_path / "models")
+    path = tmp_path / "models" / file
+    data = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(data[: len(data) // 2] if damage == "cut" else data[:-9] + b"\0" * 9)
+    monkeypatch.setattr(catalog, "MODELS", tmp_path / "models")
+    with pytest.raises(DanqingError) as caught:
+        api.paint(photo(), "reeds", strength=0.5)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 5
+
+
+def test_the_predictor_sees_what_torch_sees() -> None:
+    from danqing.atelier.nets import predictor
+
+    features = {layer: np.random.default_rng(1).random((1, 6, 5, 4), dtype=F32) for layer in predictor.LAYERS}
+    expected = predictor.statistics({layer: torch.from_numpy(value) for layer, value in features.items()})
+    found = statistics({layer: value[0] for layer, value in features.items()})
+    np.testing.assert_allclose(found, expected[0].numpy(), atol=1e-5)
+    picture = photo()
+    expected = predictor.colours(torch.from_numpy(picture.pixels.transpose(2, 0, 1).copy())[None])
+    np.testing.assert_allclose(colours(picture.pixels), expected[0].numpy(), atol=1e-5)

@@ -1,0 +1,45 @@
+"""A pastiche network with drawn weights, its predictor and two styles, published into a folder as a trained one is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed: no network can be published")
+pytest.importorskip("onnx", reason="onnx is not installed: no network can be published")
+
+import torch
+
+from danqing.atelier.nets.pastiche import PasticheNet
+from danqing.atelier.nets.predictor import Predictor
+from danqing.atelier.train import publish
+from danqing.card import Card, LearntStyle
+
+STYLES = (
+    LearntStyle(name="reeds", title="Reeds", title_zh="芦苇", artist="Unknown", date="1700", source="a test"),
+    LearntStyle(name="smoke", title="Smoke", title_zh="烟", artist="Unknown", date="1800", source="a test"),
+)
+
+
+def drawn(*, seed: int = 3) -> tuple[PasticheNet, Predictor]:
+    """A network and a predictor whose weights are drawn."""
+    torch.manual_seed(seed)
+    net = PasticheNet()
+    predictor = Predictor(net.neutral())
+    with torch.no_grad():
+        net.out.weight.mul_(5)
+    return net.eval(), predictor.eval()
+
+
+def published(folder: Path, *, seed: int = 3, name: str = "pastiche", prefix: str = "") -> Card:
+    """Network, predictor and styles of a seed as files in `folder`; the network's card."""
+    folder.mkdir(parents=True, exist_ok=True)
+    net, predictor = drawn(seed=seed)
+    rng = np.random.default_rng(seed)
+    styles = [style.model_copy(update={"name": prefix + style.name}) for style in STYLES]
+    drawn_vectors = rng.normal(size=(len(styles), 3, net.vector_size)).astype(np.float32)
+    vectors = {s.name: net.neutral().numpy() + 0.3 * v for s, v in zip(styles, drawn_vectors, strict=True)}
+    origin = {"origin": "a test", "teacher": "none", "data": "none"}
+    return publish.pastiche(net, predictor, vectors, styles, folder, name=name, **origin)
