@@ -84,10 +84,11 @@ def main() -> None:
         photo = fit(photo, size=SIZE, width=None, enlarge=True)
         painting = Picture.load(SHARED / "data" / "paintings" / f"{style}.jpg")
         judge = Judge(photo, painting, encoder=eye)
-        broad = danqing.paint(photo, painting, brush=1).picture
+        broad = danqing.paint(photo, painting, engine="optimize", brush=1).picture
         wanted, weight = judge.score(broad).content, 1.0
         for _ in range(4):
-            fine = danqing.paint(photo, painting, brush=0, content_weight=weight).picture
+            knobs = {"engine": "optimize", "brush": 0, "content_weight": weight}
+            fine = danqing.paint(photo, painting, **knobs).picture
             content = judge.score(fine).content
             if abs(content - wanted) <= EQUAL:
                 break

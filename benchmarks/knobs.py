@@ -42,7 +42,7 @@ STRIPS: dict[str, list[dict[str, Any]]] = {
 
 def painted(**knobs: Any) -> Image.Image:
     """The photograph painted with some knobs turned."""
-    pastiche = danqing.paint(getattr(data, PHOTO)(), STYLE, size=SIZE, **knobs)
+    pastiche = danqing.paint(getattr(data, PHOTO)(), STYLE, size=SIZE, engine="optimize", **knobs)
     print(f"{knobs}: {pastiche.seconds:.1f} s", file=sys.stderr)
     picture = Image.fromarray((pastiche.picture.pixels * 255).round().astype(np.uint8))
     picture.thumbnail((CELL, CELL), Image.Resampling.LANCZOS)

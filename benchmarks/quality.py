@@ -83,11 +83,11 @@ def compressed() -> GatysStylizer:
 
 
 def painter(engine: GatysStylizer | None, recipe: Recipe) -> Paint:
-    """How a photo and a painting become a picture; None is danqing's own default way."""
+    """How a photo and a painting become a picture; None is `danqing paint --engine optimize`."""
 
     def paint(photo: Picture, painting: Picture) -> Picture:
         if engine is None:
-            return danqing.paint(photo, painting, recipe=recipe).picture
+            return danqing.paint(photo, painting, recipe=recipe, engine="optimize").picture
         return engine(photo, (Style(source=painting, name="style"),), recipe).picture
 
     return paint

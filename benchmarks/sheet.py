@@ -34,7 +34,7 @@ def cell(picture: Image.Image, side: int) -> Image.Image:
 
 def painted(photo: str, style: str, size: int) -> Image.Image:
     """A photograph of scikit-image painted with the default settings."""
-    pastiche = danqing.paint(getattr(data, photo)(), style, size=size, enlarge=True)
+    pastiche = danqing.paint(getattr(data, photo)(), style, size=size, enlarge=True, engine="optimize")
     print(f"{photo} in {style}: {pastiche.seconds:.1f} s", file=sys.stderr)
     return Image.fromarray((pastiche.picture.pixels * 255).round().astype(np.uint8))
 
