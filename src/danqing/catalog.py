@@ -356,8 +356,10 @@ def style(name: str) -> StyleEntry:
     return known[name]
 
 
-def vectors(name: str) -> tuple[Card, NDArray[np.float32]]:
+def vectors(name: str) -> tuple[Card, NDArray[np.float32] | None]:
     """The network that paints in a style of the gallery, and the style's vectors (3, P): fine, middling, broad brush.
+
+    A network that knows one style only has no vectors.
 
     Raises:
         UsageError: no such style, or no network has learnt it.
@@ -367,7 +369,9 @@ def vectors(name: str) -> tuple[Card, NDArray[np.float32]]:
     if entry.network is None:
         raise UsageError(text("catalog.no_vector", name=name))
     found = card(entry.network)
-    path = location(found).with_name(str(found.vectors))
+    if found.vectors is None:
+        return found, None
+    path = location(found).with_name(found.vectors)
     verify(found, path)
     learnt = safetensors.read(path, name=found.name).get(name)
     if learnt is None or learnt.ndim != 2 or len(learnt) != 3:

@@ -87,63 +87,12 @@ _OPTIMIZE: dict[str, Any] = {"engine": "optimize"}
 """Marks a knob of the optimisation engine; the others hold for every engine."""
 
 
-class Recipe(BaseModel):
-    """Everything that decides what a painting looks like; the same recipe and inputs paint the same picture."""
+class Knobs(BaseModel):
+    """What recipes of every kind have in common: TOML in and out, knobs turned, all problems told at once."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     version: Literal[1] = RECIPE_VERSION
-    content: Source | None = None
-    styles: tuple[StyleSource, ...] = Field(default=(), max_length=64)
-
-    engine: str = Field(default="auto", pattern=r"^[\w.-]+$")
-    size: int | None = Field(default=None, ge=16, le=65536, json_schema_extra={"unit": "px"})
-    width: int | None = Field(default=None, ge=16, le=65536, json_schema_extra={"unit": "px"})
-    enlarge: bool = False
-    square: bool = False
-    protect: Source | None = None
-    strength: float = Field(default=1.0, ge=0, le=1)
-    style_scale: float = Field(default=1.0, ge=0.1, le=10)
-    brush: float = Field(default=0.5, ge=0, le=1)
-    keep_color: Literal["luminance", "moments", "coral", "histogram"] | None = None
-    seed: int = Field(default=0, ge=0, le=2**32 - 1)
-    quality: int = Field(default=80, ge=1, le=100)
-    depth: Literal[8, 16] = Field(default=8, json_schema_extra={"unit": "bit"})
-
-    encoder: str = Field(default="compact", pattern=r"^[\w.-]+$", json_schema_extra=_OPTIMIZE)
-    encoder_weights: Source | None = Field(default=None, json_schema_extra=_OPTIMIZE)
-    pooling: Literal["max", "average"] = Field(default="max", json_schema_extra=_OPTIMIZE)
-    content_layers: LayerWeights = Field(default={"relu3_3": 1.0, "relu4_1": 1.0}, json_schema_extra=_OPTIMIZE)
-    style_layers: LayerWeights = Field(
-        default={f"relu{block}_1": 1.0 for block in (1, 2, 3, 4, 5)}, json_schema_extra=_OPTIMIZE
-    )
-    content_loss: Literal["normalized", "features", "squared_sum"] = Field(
-        default="normalized", json_schema_extra=_OPTIMIZE
-    )
-    style_loss: Literal["covariance", "gram", "moments", "wasserstein", "histogram", "squared_gram"] = Field(
-        default="covariance", json_schema_extra=_OPTIMIZE
-    )
-    tv_loss: Literal["squared", "absolute_sum"] = Field(default="squared", json_schema_extra=_OPTIMIZE)
-    weighting: Literal["calibrated", "caffe", "torchvision"] = Field(default="calibrated", json_schema_extra=_OPTIMIZE)
-    content_weight: float = Field(default=1.0, ge=0, le=1e9, json_schema_extra=_OPTIMIZE)
-    style_weight: float = Field(default=3.0, ge=0, le=1e9, json_schema_extra=_OPTIMIZE)
-    tv_weight: float = Field(default=0.0, ge=0, le=1e9, json_schema_extra=_OPTIMIZE)
-    optimizer: Literal["lbfgs", "adam"] = Field(default="lbfgs", json_schema_extra=_OPTIMIZE)
-    line_search: bool = Field(default=False, json_schema_extra=_OPTIMIZE)
-    learning_rate: float | None = Field(default=None, gt=0, le=1e3, json_schema_extra=_OPTIMIZE)
-    frequency_slope: float = Field(default=0.0, ge=0, le=2, json_schema_extra=_OPTIMIZE)
-    averaging: float = Field(default=0.9, ge=0, lt=1, json_schema_extra=_OPTIMIZE)
-    steps: int = Field(default=130, ge=1, le=100_000, json_schema_extra=_OPTIMIZE)
-    tolerance: float = Field(default=0.0, ge=0, le=1, json_schema_extra=_OPTIMIZE)
-    levels: int | None = Field(default=None, ge=1, le=20, json_schema_extra=_OPTIMIZE)
-    level_ratio: float = Field(default=2.0, ge=1.1, le=4, json_schema_extra=_OPTIMIZE)
-    start: Literal["recolored", "content", "noise", "mixture", "style", "picture"] = Field(
-        default="recolored", json_schema_extra=_OPTIMIZE
-    )
-    start_noise: float = Field(default=0.2, ge=0, le=1, json_schema_extra=_OPTIMIZE)
-    start_picture: Source | None = Field(default=None, json_schema_extra=_OPTIMIZE)
-    precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", json_schema_extra=_OPTIMIZE)
-    checkpoint: bool = Field(default=False, json_schema_extra=_OPTIMIZE)
 
     @field_validator("version", mode="before")
     @classmethod
@@ -152,37 +101,6 @@ class Recipe(BaseModel):
             line = text("recipe.bad_future", version=value, known=RECIPE_VERSION)
             raise PydanticCustomError("danqing_future", "{line}", {"line": line})
         return value
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        lines = []
-        if self.size is not None and self.width is not None:
-            lines.append(text("recipe.bad_size_and_width"))
-        content = self.content_weight if self.content_layers else 0
-        style = self.style_weight if self.style_layers else 0
-        if not (content or style):
-            lines.append(text("recipe.bad_no_weight"))
-        if (self.start == "picture") != (self.start_picture is not None):
-            lines.append(text("recipe.bad_start_picture"))
-        if lines:
-            raise PydanticCustomError("danqing", "{line}", {"line": "; ".join(lines)})
-        return self
-
-    def of_optimization(self) -> list[str]:
-        """The knobs that are turned and that only the optimisation engine has."""
-        own = {name: field for name, field in type(self).model_fields.items() if field.json_schema_extra == _OPTIMIZE}
-        return [name for name, field in own.items() if getattr(self, name) != field.get_default()]
-
-    def sources(self) -> Iterator[Source]:
-        """Every file that the recipe refers to, gallery names included."""
-        for source in (self.content, *self.styles, *(s.mask for s in self.styles), self.protect):
-            if source is not None:
-                yield source
-        yield from (s for s in (self.start_picture, self.encoder_weights) if s is not None)
-
-    def without_paths(self) -> Self:
-        """The same recipe as it may stand inside a picture: names and hashes only."""
-        return type(self).model_validate(_dropped(self.model_dump(), "path"))
 
     def to_toml(self, *, complete: bool = False) -> str:
         """The recipe as TOML: every knob that is not at its default, or all of them.
@@ -251,12 +169,140 @@ class Recipe(BaseModel):
             raise UsageError(text("recipe.bad_knobs", problems=told(error, type(self)))) from error
 
     def fingerprint(self) -> str:
-        """sha256 of everything that decides the painting: equal recipes have equal fingerprints.
+        """sha256 of everything that decides what comes of it: equal recipes have equal fingerprints.
 
         Paths do not count, nor what a file is called where its hash says what it is.
         """
         values = _dropped(self.model_dump(mode="json"), "path", names_of_hashed=True)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+class Recipe(Knobs):
+    """Everything that decides what a painting looks like; the same recipe and inputs paint the same picture."""
+
+    content: Source | None = None
+    styles: tuple[StyleSource, ...] = Field(default=(), max_length=64)
+
+    engine: str = Field(default="auto", pattern=r"^[\w.-]+$")
+    size: int | None = Field(default=None, ge=16, le=65536, json_schema_extra={"unit": "px"})
+    width: int | None = Field(default=None, ge=16, le=65536, json_schema_extra={"unit": "px"})
+    enlarge: bool = False
+    square: bool = False
+    protect: Source | None = None
+    strength: float = Field(default=1.0, ge=0, le=1)
+    style_scale: float = Field(default=1.0, ge=0.1, le=10)
+    brush: float = Field(default=0.5, ge=0, le=1)
+    keep_color: Literal["luminance", "moments", "coral", "histogram"] | None = None
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
+    quality: int = Field(default=80, ge=1, le=100)
+    depth: Literal[8, 16] = Field(default=8, json_schema_extra={"unit": "bit"})
+
+    encoder: str = Field(default="compact", pattern=r"^[\w.-]+$", json_schema_extra=_OPTIMIZE)
+    encoder_weights: Source | None = Field(default=None, json_schema_extra=_OPTIMIZE)
+    pooling: Literal["max", "average"] = Field(default="max", json_schema_extra=_OPTIMIZE)
+    content_layers: LayerWeights = Field(default={"relu3_3": 1.0, "relu4_1": 1.0}, json_schema_extra=_OPTIMIZE)
+    style_layers: LayerWeights = Field(
+        default={f"relu{block}_1": 1.0 for block in (1, 2, 3, 4, 5)}, json_schema_extra=_OPTIMIZE
+    )
+    content_loss: Literal["normalized", "features", "squared_sum"] = Field(
+        default="normalized", json_schema_extra=_OPTIMIZE
+    )
+    style_loss: Literal["covariance", "gram", "moments", "wasserstein", "histogram", "squared_gram"] = Field(
+        default="covariance", json_schema_extra=_OPTIMIZE
+    )
+    tv_loss: Literal["squared", "absolute_sum"] = Field(default="squared", json_schema_extra=_OPTIMIZE)
+    weighting: Literal["calibrated", "caffe", "torchvision"] = Field(default="calibrated", json_schema_extra=_OPTIMIZE)
+    content_weight: float = Field(default=1.0, ge=0, le=1e9, json_schema_extra=_OPTIMIZE)
+    style_weight: float = Field(default=3.0, ge=0, le=1e9, json_schema_extra=_OPTIMIZE)
+    tv_weight: float = Field(default=0.0, ge=0, le=1e9, json_schema_extra=_OPTIMIZE)
+    optimizer: Literal["lbfgs", "adam"] = Field(default="lbfgs", json_schema_extra=_OPTIMIZE)
+    line_search: bool = Field(default=False, json_schema_extra=_OPTIMIZE)
+    learning_rate: float | None = Field(default=None, gt=0, le=1e3, json_schema_extra=_OPTIMIZE)
+    frequency_slope: float = Field(default=0.0, ge=0, le=2, json_schema_extra=_OPTIMIZE)
+    averaging: float = Field(default=0.9, ge=0, lt=1, json_schema_extra=_OPTIMIZE)
+    steps: int = Field(default=130, ge=1, le=100_000, json_schema_extra=_OPTIMIZE)
+    tolerance: float = Field(default=0.0, ge=0, le=1, json_schema_extra=_OPTIMIZE)
+    levels: int | None = Field(default=None, ge=1, le=20, json_schema_extra=_OPTIMIZE)
+    level_ratio: float = Field(default=2.0, ge=1.1, le=4, json_schema_extra=_OPTIMIZE)
+    start: Literal["recolored", "content", "noise", "mixture", "style", "picture"] = Field(
+        default="recolored", json_schema_extra=_OPTIMIZE
+    )
+    start_noise: float = Field(default=0.2, ge=0, le=1, json_schema_extra=_OPTIMIZE)
+    start_picture: Source | None = Field(default=None, json_schema_extra=_OPTIMIZE)
+    precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", json_schema_extra=_OPTIMIZE)
+    checkpoint: bool = Field(default=False, json_schema_extra=_OPTIMIZE)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        lines = []
+        if self.size is not None and self.width is not None:
+            lines.append(text("recipe.bad_size_and_width"))
+        content = self.content_weight if self.content_layers else 0
+        style = self.style_weight if self.style_layers else 0
+        if not (content or style):
+            lines.append(text("recipe.bad_no_weight"))
+        if (self.start == "picture") != (self.start_picture is not None):
+            lines.append(text("recipe.bad_start_picture"))
+        if lines:
+            raise PydanticCustomError("danqing", "{line}", {"line": "; ".join(lines)})
+        return self
+
+    def of_optimization(self) -> list[str]:
+        """The knobs that are turned and that only the optimisation engine has."""
+        own = {name: field for name, field in type(self).model_fields.items() if field.json_schema_extra == _OPTIMIZE}
+        return [name for name, field in own.items() if getattr(self, name) != field.get_default()]
+
+    def sources(self) -> Iterator[Source]:
+        """Every file that the recipe refers to, gallery names included."""
+        for source in (self.content, *self.styles, *(s.mask for s in self.styles), self.protect):
+            if source is not None:
+                yield source
+        yield from (s for s in (self.start_picture, self.encoder_weights) if s is not None)
+
+    def without_paths(self) -> Self:
+        """The same recipe as it may stand inside a picture: names and hashes only."""
+        return type(self).model_validate(_dropped(self.model_dump(), "path"))
+
+
+class TrainRecipe(Knobs):
+    """Everything that decides what a training makes; the same recipe and pictures make the same network."""
+
+    name: str = Field(default="", pattern=r"^[\w.-]*$", max_length=60)
+    styles: tuple[Source, ...] = Field(default=(), max_length=256)
+
+    method: Literal["pastiche", "johnson"] = "pastiche"
+    from_scratch: bool = False
+    steps: int | None = Field(default=None, ge=1, le=100_000_000)
+    epochs: float | None = Field(default=None, gt=0, le=100_000)
+    hours: float | None = Field(default=None, gt=0, le=10_000)
+    subset: int | None = Field(default=None, ge=1)
+    batch: int = Field(default=4, ge=1, le=1024)
+    crop: int = Field(default=256, ge=64, le=2048, multiple_of=8, json_schema_extra={"unit": "px"})
+    style_size: int = Field(default=512, ge=64, le=4096, json_schema_extra={"unit": "px"})
+    content_weight: float = Field(default=1.0, ge=0, le=1e12)
+    style_weight: float = Field(default=3.0, ge=0, le=1e12)
+    tv_weight: float = Field(default=0.0, ge=0, le=1e12)
+    learning_rate: float | None = Field(default=None, gt=0, le=1)
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    save_every: int = Field(default=200, ge=1)
+    sample_every: int = Field(default=200, ge=1)
+
+    losses: Literal["danqing", "pytorch-examples", "jcjohnson"] = "danqing"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        lines = []
+        if sum(budget is not None for budget in (self.steps, self.epochs, self.hours)) > 1:
+            lines.append(text("recipe.bad_budgets"))
+        if not (self.content_weight or self.style_weight):
+            lines.append(text("recipe.bad_no_weight"))
+        if self.method == "johnson" and len(self.styles) > 1:
+            lines.append(text("recipe.bad_one_style"))
+        if self.method == "pastiche" and self.losses != "danqing":
+            lines.append(text("recipe.bad_losses", losses=self.losses))
+        if lines:
+            raise PydanticCustomError("danqing", "{line}", {"line": "; ".join(lines)})
+        return self
 
 
 def _dropped(values: Any, key: str, *, names_of_hashed: bool = False) -> Any:

@@ -79,12 +79,31 @@ def test_openvino_paints_the_same() -> None:
     picture = photo(48, 64)
     expected = painted(picture, REEDS)
     session = fast.openvino.Session(fast.onnx.read(catalog.find("pastiche")[1]), name="pastiche", half=False)
-    _, vectors = catalog.vectors("reeds")
-    found = fast.run(session, picture.pixels, vectors[1:2], np.ones(1, F32))
+    card, vectors = catalog.vectors("reeds")
+    found = fast.run(session, card, picture.pixels, vectors[1:2], np.ones(1, F32))
     assert np.abs(found - expected).max() <= 2e-3
     whole = fast.FastStylizer(runtime="openvino")(picture, (REEDS,), Recipe()).picture.pixels
     assert -10 * np.log10(np.square(whole - expected).mean()) >= 38
     assert any((catalog.home() / "compiled").iterdir())
+
+
+@pytest.mark.parametrize("family", ["pytorch-examples", "jcjohnson"])
+def test_a_network_of_one_style_paints(family: str) -> None:
+    from danqing.atelier.nets.johnson import Johnson
+    from danqing.atelier.train import publish
+    from tests.pastiches import STYLES
+
+    torch.manual_seed(0)
+    net = Johnson((4, 8, 12), family=family).half().float().eval()
+    folder = catalog.home() / "models" / "classic"
+    folder.mkdir(parents=True)
+    style = STYLES[0].model_copy(update={"name": "classic"})
+    publish.johnson(net, [style], folder, name="classic", origin="a test", teacher="none", data="none")
+    picture = photo(50, 71)
+    found = painted(picture, Style(source="classic", name="classic"))
+    assert found.shape == picture.pixels.shape
+    half = painted(picture, Style(source="classic", name="classic"), strength=0.5)
+    np.testing.assert_allclose(half, (found + picture.pixels) / 2, atol=1e-5)
 
 
 def test_several_pictures_at_once_are_painted_as_one_by_one() -> None:

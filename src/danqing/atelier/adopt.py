@@ -1,6 +1,7 @@
 """Adopt: named arrays become a network, or a list of everything that keeps them from it.
 
-A card and the arrays of its file go in, a frozen encoder in eval mode comes out. Names are torchvision's
+A card and the arrays of its file go in, a frozen encoder in eval mode comes out; or the graphs of a pastiche network
+and its predictor, and both come out as they can be trained on. Names are torchvision's
 (`features.10.weight`) or the literature's (`conv3_1.weight`); widths are the arrays' own; the card's preprocessing
 becomes the colour transform in front. Where a file ends early, so does the encoder. This module opens no file.
 """
@@ -15,7 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from danqing.atelier.encoders import VGG
+from danqing.atelier.nets.pastiche import PasticheNet
+from danqing.atelier.nets.predictor import Predictor
 from danqing.card import Card
+from danqing.engines.onnx import refuse_external_data
 from danqing.errors import ModelDamaged
 from danqing.messages import text
 from danqing.weights import layouts
@@ -59,3 +63,52 @@ def encoder(card: Card, arrays: Arrays) -> VGG:
 def _like(card: Card) -> str:
     """Which VGG the card's layers are of, where the file itself ends before the two differ."""
     return "vgg19" if any(layer.endswith("_4") for layer in card.layers) or card.name != "vgg16" else "vgg16"
+
+
+def pastiche(name: str, graph: bytes, predictor: bytes) -> tuple[PasticheNet, Predictor]:
+    """A pastiche network and its predictor from their ONNX models, as `export.onnx` writes them.
+
+    Args:
+        name: what messages call it.
+        graph, predictor: the models.
+
+    Returns:
+        float32, with the encoder inside frozen.
+
+    Raises:
+        ModelDamaged: they are not such models; every problem is listed.
+    """
+    net = PasticheNet()
+    told = Predictor(net.neutral())
+    stored, stored_told = arrays_of(graph, name), arrays_of(predictor, name)
+    own = {key: stored.get(key.removeprefix("encoder.")) for key in net.state_dict()}
+    his = {key: stored_told.get(key) for key in told.state_dict()}
+    his |= {key: value.T for key, value in his.items() if value is not None and value.ndim == 2 and key != "neutral"}
+    if his["neutral"] is not None:
+        his["neutral"] = his["neutral"].reshape(-1)
+    problems = []
+    for module, found in ((net, own), (told, his)):
+        for key, wanted in module.state_dict().items():
+            value = found[key]
+            if value is None or value.shape != tuple(wanted.shape):
+                shape = "-" if value is None else str(value.shape)
+                problems.append(f"{key}: {shape}, {tuple(wanted.shape)}")
+    if problems:
+        raise ModelDamaged(text("weights.misfit", name=name, problems=listed(problems)))
+    for module, found in ((net, own), (told, his)):
+        module.load_state_dict({key: torch.from_numpy(np.array(v, dtype=np.float32)) for key, v in found.items()})
+    return net, told
+
+
+def arrays_of(graph: bytes, name: str) -> dict[str, NDArray[Any]]:
+    """The weights of an ONNX model by name.
+
+    Raises:
+        ModelDamaged: it is no model, or refers to outside data.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    refuse_external_data(graph, name)
+    model = onnx.load_model_from_string(graph)
+    return {one.name.removesuffix(".f16"): numpy_helper.to_array(one) for one in model.graph.initializer}

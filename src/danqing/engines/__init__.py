@@ -28,6 +28,8 @@ BY_NAME = frozenset({"fast"})
 """Engines that take a style of the gallery by its name; all others take its picture."""
 
 VERBS: dict[str, str] = {
+    "train": "danqing.atelier.train.session:train",
+    "equivalent": "danqing.atelier.train.equivalent:steps",
     "optimize": "danqing.atelier.gatys:GatysStylizer",
 }
 """What can be done behind the wall: verb -> `module:callable`."""

@@ -31,12 +31,6 @@ from danqing.stylizer import Estimate, OnStep, Pastiche, Prior, Step
 
 F32 = NDArray[np.float32]
 
-MULTIPLE = 8
-"""The network takes sides that are multiples of this many px."""
-
-SMALLEST = 24
-"""px: the shortest side that it takes; smaller pictures are continued by their edge."""
-
 BASE_BYTES, BYTES_PER_PIXEL, SECONDS_PER_PIXEL = 200 << 20, 450, 1.6e-6
 """Memory of the process without a picture; memory and, on one core, time of a pixel (docs/benchmarks.md)."""
 
@@ -101,22 +95,26 @@ class FastStylizer:
             on_step(step)
         return Pastiche(picture=picture, recipe=recipe, card=card, seconds=seconds)
 
-    def painted(self, pixels: F32, card: Card, styles: Sequence[Style], vectors: F32, strength: float) -> F32:
+    def painted(self, pixels: F32, card: Card, styles: Sequence[Style], vectors: F32 | None, strength: float) -> F32:
         """Pixels (H, W, 3) painted with vectors (S, P), all of them together or each where its mask is."""
         net = opened(card.name, self.runtime, self.threads)
         weights = np.array([style.weight for style in styles], dtype=np.float32)
         masks = mask.resolved([style.mask for style in styles])
+        if vectors is None:
+            painting = run(net, card, pixels)
+            covered = np.float32(strength) if masks is None else np.float32(strength) * mask.cover(masks)
+            return mask.composite(pixels, painting, np.broadcast_to(covered, pixels.shape[:2]))
         own = None
         if strength < 1:
             own = predictor(card.name)(pixels)
         if masks is None:
-            result = run(net, pixels, *towards(own, vectors, weights, strength))
+            result = run(net, card, pixels, *towards(own, vectors, weights, strength))
         else:
             covered = np.sum([w * m for w, m in zip(weights, masks, strict=True)], axis=0)
             result = np.zeros_like(pixels)
             for vector, weight, where in zip(vectors, weights, masks, strict=True):
                 share = weight * where / np.maximum(covered, np.float32(1e-6))
-                painting = run(net, pixels, *towards(own, vector[None], np.ones(1, dtype=np.float32), strength))
+                painting = run(net, card, pixels, *towards(own, vector[None], np.ones(1, dtype=np.float32), strength))
                 result += share[..., None] * painting
             result = mask.composite(pixels, result, mask.cover(masks))
         return pixels + np.float32(min(1.0, strength / WHOLE)) * (result - pixels) if strength < WHOLE else result
@@ -128,23 +126,24 @@ class FastStylizer:
         return Estimate(memory=BASE_BYTES + size[0] * size[1] * BYTES_PER_PIXEL, seconds=seconds)
 
 
-def learnt(styles: Sequence[Style], recipe: Recipe) -> tuple[Card, F32]:
-    """The network that has learnt all of some styles, and their vectors (S, P).
+def learnt(styles: Sequence[Style], recipe: Recipe) -> tuple[Card, F32 | None]:
+    """The network that has learnt all of some styles, and their vectors (S, P), if it has any.
 
     Raises:
         UsageError: no style, one that no network has learnt, or styles of different networks.
     """
     if not styles:
         raise UsageError(text("engines.no_style"))
-    found: list[tuple[Card, F32]] = []
+    found: list[tuple[Card, F32 | None]] = []
     for style in styles:
         if not isinstance(style.source, str):
             raise UsageError(text("engines.not_in_gallery", name=style.name))
         card, vectors = catalog.vectors(style.source)
         if found and card != found[0][0]:
             raise UsageError(text("engines.other_network", one=styles[0].name, other=style.name))
-        found.append((card, at_brush(vectors, recipe.brush, recipe.style_scale)))
-    return found[0][0], np.stack([vector for _, vector in found])
+        found.append((card, None if vectors is None else at_brush(vectors, recipe.brush, recipe.style_scale)))
+    several = [vector for _, vector in found if vector is not None]
+    return found[0][0], np.stack(several) if several else None
 
 
 def towards(own: F32 | None, vectors: F32, weights: F32, strength: float) -> tuple[F32, F32]:
@@ -155,12 +154,15 @@ def towards(own: F32 | None, vectors: F32, weights: F32, strength: float) -> tup
     return np.concatenate([vectors, own[None]]), np.append(strength * shares, np.float32(1 - strength))
 
 
-def run(net: Session, pixels: F32, vectors: F32, weights: F32) -> F32:
-    """One pass of the network over pixels (H, W, 3), of any size."""
+def run(net: Session, card: Card, pixels: F32, vectors: F32 | None = None, weights: F32 | None = None) -> F32:
+    """One pass of a network over pixels (H, W, 3), of any size."""
     height, width = pixels.shape[:2]
-    more = [(0, max(SMALLEST, -(-side // MULTIPLE) * MULTIPLE) - side) for side in (height, width)]
-    x = np.pad(pixels, (*more, (0, 0)), mode="edge").transpose(2, 0, 1)[None]
-    painting = net({"picture": x, "vectors": vectors, "weights": weights[None]})["painting"]
+    least = -(-card.min_size // card.multiple_of) * card.multiple_of
+    more = [(0, max(least, -(-side // card.multiple_of) * card.multiple_of) - side) for side in (height, width)]
+    inputs = {"picture": np.pad(pixels, (*more, (0, 0)), mode="edge").transpose(2, 0, 1)[None]}
+    if vectors is not None and weights is not None:
+        inputs |= {"vectors": vectors, "weights": weights[None]}
+    painting = net(inputs)["painting"]
     return np.ascontiguousarray(painting[0].transpose(1, 2, 0)[:height, :width])
 
 

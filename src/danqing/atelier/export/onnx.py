@@ -12,6 +12,7 @@ from torch import nn
 
 from danqing.atelier.encoders import VGG
 from danqing.atelier.export.graph import Graph, value
+from danqing.atelier.nets.johnson import BLOCKS, CAFFE_MEAN, SHAVED, ConvLayer, Johnson, Shaving
 from danqing.atelier.nets.pastiche import COLOUR, MARGIN, NEWTON_STEPS, Conditional, PasticheNet
 from danqing.atelier.nets.predictor import REACH, USUAL, Predictor
 
@@ -39,6 +40,15 @@ def pastiche_to_onnx(net: PasticheNet) -> bytes:
     return _Pastiche(net).model()
 
 
+def johnson_to_onnx(net: Johnson) -> bytes:
+    """A network of Johnson's kind as a serialised ONNX model.
+
+    In: `picture` float32 (N, 3, H, W), sRGB in 0..1, sides multiples of 4 and longer than 40 px. Out: `painting`, the
+    same.
+    """
+    return _Johnson(net).model()
+
+
 def predictor_to_onnx(predictor: Predictor) -> bytes:
     """The style predictor as a serialised ONNX model.
 
@@ -46,7 +56,7 @@ def predictor_to_onnx(predictor: Predictor) -> bytes:
     Out: `vector` float32 (N, P).
     """
     graph = Graph()
-    mean, deviation = (graph.constant(part.numpy()) for part in (predictor.mean, predictor.deviation))
+    mean, deviation = (graph.constant(getattr(predictor, name).numpy(), name) for name in ("mean", "deviation"))
     usual = graph.add("Div", graph.add("Sub", "statistics", mean), deviation)
     h = graph.add("Clip", usual, graph.number(-USUAL), graph.number(USUAL))
     for place, layer in enumerate(predictor.inner):
@@ -58,7 +68,7 @@ def predictor_to_onnx(predictor: Predictor) -> bytes:
             h = graph.add("Mul", h, graph.add("Sigmoid", h))
     reach = graph.number(REACH)
     told = graph.add("Mul", graph.add("Tanh", graph.add("Div", h, reach)), reach)
-    rest = graph.add("Add", graph.constant(predictor.neutral.numpy()[None]), told)
+    rest = graph.add("Add", graph.constant(predictor.neutral.numpy()[None], "neutral"), told)
     graph.add("Concat", "colours", rest, name="vector", axis=1)
     inputs = [value("statistics", ["pictures", len(predictor.mean)]), value("colours", ["pictures", COLOUR])]
     return graph.model(inputs, [value("vector", ["pictures", COLOUR + len(predictor.neutral)])], name="predictor")
@@ -188,3 +198,79 @@ class _Pastiche:
         tinted = graph.add("Add", graph.add("MatMul", shaped(root, [-1, 3, 3]), plain), shaped(middle, [-1, 3, 1]))
         shape = graph.add("Shape", x)
         return graph.add("Reshape", plain, shape), graph.add("Reshape", tinted, shape)
+
+
+class _Johnson:
+    """The graph of a network of Johnson's kind, node by node as in `nets/johnson.py`."""
+
+    def __init__(self, net: Johnson) -> None:
+        self.net, self.graph = net, Graph()
+
+    def model(self) -> bytes:
+        """The serialised model."""
+        graph = self.graph
+        x = graph.add("Mul", "picture", graph.number(255))
+        if self.net.family == "pytorch-examples":
+            painted = self.through(x)
+        else:
+            mean = graph.constant(np.array(CAFFE_MEAN, dtype=np.float32)[None, :, None, None])
+            order = graph.constant(np.array([2, 1, 0], dtype=np.int64))
+            seen = graph.add("Sub", graph.add("Gather", x, order, axis=1), mean)
+            painted = self.through(self.reflected(seen, SHAVED))
+            painted = graph.add("Mul", graph.add("Tanh", painted), graph.number(150))
+            painted = graph.add("Gather", graph.add("Add", painted, mean), order, axis=1)
+        painted = graph.add("Div", painted, graph.number(255))
+        graph.add("Clip", painted, graph.number(0), graph.number(1), name="painting")
+        picture, painting = (value(name, ["pictures", 3, "height", "width"]) for name in ("picture", "painting"))
+        return graph.model([picture], [painting], name="johnson")
+
+    def through(self, x: str) -> str:
+        """From the first convolution to the last."""
+        for place in (1, 2, 3):
+            x = self.graph.add("Relu", self.normed(self.layer(x, f"conv{place}"), f"in{place}"))
+        for place in range(1, BLOCKS + 1):
+            x = self.block(x, f"res{place}")
+        for place in (1, 2):
+            x = self.graph.add("Relu", self.normed(self.layer(x, f"deconv{place}"), f"in{place + 3}"))
+        return self.layer(x, "deconv3")
+
+    def block(self, x: str, name: str) -> str:
+        """A residual block, padded or shaving."""
+        inner = self.graph.add("Relu", self.normed(self.layer(x, f"{name}.conv1"), f"{name}.in1"))
+        inner = self.normed(self.layer(inner, f"{name}.conv2"), f"{name}.in2")
+        if isinstance(self.net.get_submodule(name), Shaving):
+            places = (np.array(v, dtype=np.int64) for v in ([2, 2], [-2, -2], [2, 3]))
+            x = self.graph.add("Slice", x, *(self.graph.constant(place) for place in places))
+        return self.graph.add("Add", x, inner)
+
+    def layer(self, x: str, name: str) -> str:
+        """A convolution of either family, enlarging ones included."""
+        graph, layer = self.graph, self.net.get_submodule(name)
+        if isinstance(layer, ConvLayer):
+            if layer.larger > 1:
+                scales = graph.constant(np.array([1, 1, layer.larger, layer.larger], dtype=np.float32))
+                x = graph.add(
+                    "Resize", x, "", scales, mode="nearest", coordinate_transformation_mode="asymmetric",
+                    nearest_mode="floor",
+                )  # fmt: skip
+            return graph.convolution(self.reflected(x, layer.margin), layer.conv2d, name, pads=0)
+        if isinstance(layer, nn.ConvTranspose2d):
+            weight = graph.half(layer.weight.detach().float().numpy(), f"{name}.weight")
+            bias = graph.half(np.asarray(layer.bias.detach().float()), f"{name}.bias")  # type: ignore[union-attr]
+            return graph.add("ConvTranspose", x, weight, bias, strides=[2, 2], pads=[1] * 4, output_padding=[1, 1])
+        if not isinstance(layer, nn.Conv2d):
+            raise TypeError(f"{name} is a {type(layer).__name__}")
+        return graph.convolution(x, layer, name, pads=int(layer.padding[0]))
+
+    def normed(self, x: str, name: str) -> str:
+        """Instance normalisation with scale and shift."""
+        layer = self.net.get_submodule(name)
+        if not isinstance(layer, nn.InstanceNorm2d):
+            raise TypeError(f"{name} is a {type(layer).__name__}")
+        scale, shift = (self.graph.constant(part.detach().float().numpy()) for part in (layer.weight, layer.bias))
+        return self.graph.add("InstanceNormalization", x, scale, shift, epsilon=layer.eps)
+
+    def reflected(self, x: str, margin: int) -> str:
+        """A picture continued by reflection."""
+        pads = self.graph.constant(np.array([0, 0, margin, margin, 0, 0, margin, margin], dtype=np.int64))
+        return self.graph.add("Pad", x, pads, mode="reflect")

@@ -1,9 +1,10 @@
 """The classic feed-forward network: one style, one network (Johnson, Alahi & Fei-Fei 2016).
 
-A photo goes in, a painting comes out, both (N, 3, H, W) in 0..255. With instance normalisation (Ulyanov et al. 2016)
-and nearest-neighbour upsampling it is that of pytorch/examples; with `upsampling="transposed"`, and tanh · 150 in
-VGG's colours at the end, that of jcjohnson/fast-neural-style. Here for models of those tools and as the peer in
-benchmarks.
+A photo goes in, a painting comes out, both (N, 3, H, W), RGB in 0..255. Two families, each as its tool has it:
+`pytorch-examples` reflects the border before every convolution and enlarges by repetition; `jcjohnson` reflects 40 px
+once, before the first, shaves them off in unpadded residual blocks, enlarges by transposed convolutions, and ends in
+150 · tanh around VGG's mean colour. Both with instance normalisation (Ulyanov et al. 2016). Here for models of those
+tools and as the peer in benchmarks.
 """
 
 from __future__ import annotations
@@ -14,9 +15,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Upsampling = Literal["nearest", "transposed"]
+Family = Literal["pytorch-examples", "jcjohnson"]
 
 WIDTHS = (32, 64, 128)
+
+CAFFE_MEAN = (103.939, 116.779, 123.68)
+"""VGG's mean colour: blue, green, red in 0..255."""
+
+BLOCKS = 5
+"""Residual blocks."""
+
+SHAVED = 40
+"""px that the unpadded residual blocks of `jcjohnson` take away on every side."""
 
 
 class ConvLayer(nn.Module):
@@ -49,51 +59,69 @@ class Residual(nn.Module):
         return x + found
 
 
+class Shaving(nn.Module):
+    """The residual block without padding: what is added to is cut to the size of what is left."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(width, width, 3), nn.Conv2d(width, width, 3)
+        self.in1, self.in2 = nn.InstanceNorm2d(width, affine=True), nn.InstanceNorm2d(width, affine=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, width, h, w) -> (N, width, h - 4, w - 4)."""
+        found: Tensor = self.in2(self.conv2(F.relu(self.in1(self.conv1(x)))))
+        return x[:, :, 2:-2, 2:-2] + found
+
+
 class Johnson(nn.Module):
-    """The network; its parameters are called as in pytorch/examples.
+    """The network; the parameters of `pytorch-examples` are called as there.
 
     Args:
         widths: channels at 1/1, 1/2 and 1/4 of the picture's resolution.
-        upsampling: repetition and a convolution, or a transposed convolution.
-        tanh: end in tanh · 150 around VGG's mean colour, in its order, instead of leaving the values free.
+        family: whose network.
     """
 
-    def __init__(
-        self,
-        widths: tuple[int, int, int] = WIDTHS,
-        *,
-        upsampling: Upsampling = "nearest",
-        tanh: bool = False,
-    ) -> None:
+    def __init__(self, widths: tuple[int, int, int] = WIDTHS, *, family: Family = "pytorch-examples") -> None:
         super().__init__()
+        self.widths, self.family = widths, family
         full, half, quarter = widths
-        self.tanh = tanh
-        self.conv1, self.in1 = ConvLayer(3, full, 9), nn.InstanceNorm2d(full, affine=True)
-        self.conv2, self.in2 = ConvLayer(full, half, 3, stride=2), nn.InstanceNorm2d(half, affine=True)
-        self.conv3, self.in3 = ConvLayer(half, quarter, 3, stride=2), nn.InstanceNorm2d(quarter, affine=True)
-        for place in range(1, 6):
-            self.add_module(f"res{place}", Residual(quarter))
-        self.deconv1, self.in4 = _enlarging(quarter, half, upsampling), nn.InstanceNorm2d(half, affine=True)
-        self.deconv2, self.in5 = _enlarging(half, full, upsampling), nn.InstanceNorm2d(full, affine=True)
-        self.deconv3 = ConvLayer(full, 3, 9)
+        if family == "pytorch-examples":
+            self.conv1: nn.Module = ConvLayer(3, full, 9)
+            self.conv2: nn.Module = ConvLayer(full, half, 3, stride=2)
+            self.conv3: nn.Module = ConvLayer(half, quarter, 3, stride=2)
+            self.deconv1: nn.Module = ConvLayer(quarter, half, 3, larger=2)
+            self.deconv2: nn.Module = ConvLayer(half, full, 3, larger=2)
+            self.deconv3: nn.Module = ConvLayer(full, 3, 9)
+        else:
+            self.conv1 = nn.Conv2d(3, full, 9, padding=4)
+            self.conv2 = nn.Conv2d(full, half, 3, stride=2, padding=1)
+            self.conv3 = nn.Conv2d(half, quarter, 3, stride=2, padding=1)
+            self.deconv1 = nn.ConvTranspose2d(quarter, half, 3, stride=2, padding=1, output_padding=1)
+            self.deconv2 = nn.ConvTranspose2d(half, full, 3, stride=2, padding=1, output_padding=1)
+            self.deconv3 = nn.Conv2d(full, 3, 9, padding=4)
+        block = Residual if family == "pytorch-examples" else Shaving
+        for place in range(1, BLOCKS + 1):
+            self.add_module(f"res{place}", block(quarter))
+        for place, width in enumerate((full, half, quarter, half, full), 1):
+            self.add_module(f"in{place}", nn.InstanceNorm2d(width, affine=True))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) in 0..255 -> the same; with sides that are multiples of 4 the very same size."""
-        y = F.relu(self.in1(self.conv1(x)))
-        y = F.relu(self.in2(self.conv2(y)))
-        y = F.relu(self.in3(self.conv3(y)))
-        for place in range(1, 6):
-            y = self.get_submodule(f"res{place}")(y)
-        y = F.relu(self.in4(self.deconv1(y)))
-        y = F.relu(self.in5(self.deconv2(y)))
-        painted: Tensor = self.deconv3(y)
-        if self.tanh:
-            mean = torch.tensor([103.939, 116.779, 123.68], dtype=y.dtype, device=y.device)[:, None, None]
-            painted = (150 * painted.tanh() + mean).flip(1)
+        """(N, 3, H, W) in 0..255 -> the same; of the very same size where sides are multiples of 4."""
+        if self.family == "pytorch-examples":
+            return self._through(x)
+        mean = torch.tensor(CAFFE_MEAN, dtype=x.dtype, device=x.device)[:, None, None]
+        seen = F.pad(x.flip(1) - mean, (SHAVED,) * 4, mode="reflect")
+        return (150 * self._through(seen).tanh() + mean).flip(1)
+
+    def _through(self, x: Tensor) -> Tensor:
+        for place in (1, 2, 3):
+            x = F.relu(self._norm(place)(self.get_submodule(f"conv{place}")(x)))
+        for place in range(1, BLOCKS + 1):
+            x = self.get_submodule(f"res{place}")(x)
+        for place in (1, 2):
+            x = F.relu(self._norm(place + 3)(self.get_submodule(f"deconv{place}")(x)))
+        painted: Tensor = self.deconv3(x)
         return painted
 
-
-def _enlarging(inputs: int, outputs: int, how: Upsampling) -> nn.Module:
-    if how == "transposed":
-        return nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
-    return ConvLayer(inputs, outputs, 3, larger=2)
+    def _norm(self, place: int) -> nn.Module:
+        return self.get_submodule(f"in{place}")

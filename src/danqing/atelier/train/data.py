@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,32 @@ LARGEST = 768
 
 U8 = NDArray[np.uint8]
 Batch = TypeVar("Batch")
+
+
+class Pictures(Protocol):
+    """Pictures by number, however they come about."""
+
+    def picture(self, number: int) -> U8:
+        """A picture, uint8 (H, W, 3); always the same for a number."""
+        ...
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+
+@dataclass(eq=False)
+class Held:
+    """Pictures that are in memory already."""
+
+    pictures: Sequence[U8]
+
+    def picture(self, number: int) -> U8:
+        """A picture by its number."""
+        return self.pictures[number]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
 
 
 @dataclass(eq=False)
@@ -110,6 +136,14 @@ def small(picture: Picture) -> U8:
     image = Image.fromarray((np.clip(pixels, 0, 1) * 255).round().astype(np.uint8))
     image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
     return np.asarray(image)
+
+
+def square(source: U8, side: int) -> U8:
+    """The middle of a picture, (side, side, 3)."""
+    height, width = source.shape[:2]
+    short = min(height, width)
+    box = ((width - short) / 2, (height - short) / 2, (width + short) / 2, (height + short) / 2)
+    return np.asarray(Image.fromarray(source).resize((side, side), Image.Resampling.LANCZOS, box=box))
 
 
 @lru_cache(2)

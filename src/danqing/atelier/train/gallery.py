@@ -28,9 +28,9 @@ from danqing.atelier.encoders import VGG
 from danqing.atelier.nets.pastiche import PasticheNet
 from danqing.atelier.nets.predictor import Predictor
 from danqing.atelier.train import checkpoints, publish
-from danqing.atelier.train.data import Folder
+from danqing.atelier.train.data import Folder, square
 from danqing.atelier.train.loop import Loop, Plan, Report
-from danqing.atelier.train.pastiche import Lesson, Pastiches, Teaching, stacked
+from danqing.atelier.train.pastiche import Lesson, Pastiches, Teaching, fresh, seer, stacked
 from danqing.card import LearntStyle
 from danqing.files import sha256
 
@@ -112,30 +112,22 @@ class Data:
         )
 
 
-def compact() -> VGG:
-    """The encoder that judges."""
-    card, path = catalog.find("compact")
-    return adopt.encoder(card, catalog.read(card, path)).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
-def beginning(seer: VGG, lesson: Lesson, *, styles: int = 0) -> Teaching:
-    """An untrained network, with the first layers of the encoder that judges."""
+def beginning(judge: VGG, lesson: Lesson, *, styles: int = 0) -> Teaching:
+    """What is learnt, before it is."""
     torch.manual_seed(lesson.seed)
-    net = PasticheNet()
-    own = net.encoder.state_dict()
-    net.encoder.load_state_dict({name: value for name, value in seer.state_dict().items() if name in own})
-    return Teaching(net, Predictor(net.neutral()), seer, lesson, styles=styles)
+    net, predictor = fresh(judge)
+    return Teaching(net, predictor, judge, lesson, styles=styles)
 
 
 def train(recipe: Recipe, data: Data, folder: Path) -> Teaching:
     """Both parts to their end, from where they stand; the trained network with averaged weights."""
-    seer = compact()
-    first = beginning(seer, recipe.lesson("any"))
+    judge = seer()
+    first = beginning(judge, recipe.lesson("any"))
     method = Pastiches(first, data.photos, data.paintings)
     usual = [("painting", number, variant) for number in range(len(data.paintings)) for variant in range(2)]
     first.predictor.accustom(torch.cat([method.look(key).stats for key in usual]))
     learn(Loop(method, recipe.plan("any"), _made(folder / "any")), data)
-    second = beginning(seer, recipe.lesson("gallery"), styles=len(recipe.styles))
+    second = beginning(judge, recipe.lesson("gallery"), styles=len(recipe.styles))
     method = Pastiches(second, data.photos, data.paintings, gallery=data.gallery)
     found = checkpoints.latest(folder / "any")
     if found is not None and checkpoints.latest(_made(folder / "gallery")) is None:
@@ -184,7 +176,7 @@ def sheet(loop: Loop, data: Data) -> Image.Image:
     kept = {name: value.detach().clone() for name, value in teaching.state_dict().items()}
     group = "gallery" if teaching.table is not None else "painting"
     count = len(method.groups[group])
-    photos = stacked([square(data.exam.picture(number)) for number in range(SHEET_PHOTOS)]).float() / 255
+    photos = stacked([square(data.exam.picture(number), SHEET_SIDE) for number in range(SHEET_PHOTOS)]).float() / 255
     photos = photos.to(loop.device)
     rows = [photos]
     teaching.load_state_dict(loop.averaged())
@@ -195,15 +187,6 @@ def sheet(loop: Loop, data: Data) -> Image.Image:
     teaching.load_state_dict(kept)
     pixels = torch.cat([torch.cat(list(row), 2) for row in rows], 1).permute(1, 2, 0).cpu().numpy()
     return Image.fromarray((pixels * 255).round().astype(np.uint8))
-
-
-def square(source: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The middle of a picture at `SHEET_SIDE` px."""
-    height, width = source.shape[:2]
-    side = min(height, width)
-    box = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
-    image = Image.fromarray(source).resize((SHEET_SIDE, SHEET_SIDE), Image.Resampling.LANCZOS, box=box)
-    return np.asarray(image)
 
 
 def _made(folder: Path) -> Path:

@@ -17,18 +17,26 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from danqing import catalog
+from danqing.atelier import adopt
 from danqing.atelier.encoders import VGG
 from danqing.atelier.nets.pastiche import PasticheNet, normalized
 from danqing.atelier.nets.predictor import LAYERS, Predictor, colours, statistics
-from danqing.atelier.train.data import U8, Feeder, Folder, crop, log_uniform, order, places
+from danqing.atelier.train.data import U8, Feeder, Pictures, crop, log_uniform, order, places
 
 CONTENT = ("relu3_3", "relu4_1")
 MEAN_SHARE = 0.3
+POSITIONS = 64
+"""The fewest positions of a layer whose covariance is compared: of fewer it says little."""
+
 LONG = 512
 """px: long side at which photographs and styles are seen at scale 1."""
 
 STYLE_CROP = 320
 """px: side of what is seen of a style at a time."""
+
+SMALLEST = 64
+"""px: the shortest side at which a style is seen: its half still has something for the deepest layer."""
 
 VARIANTS = 8
 """How many ways a style is looked at: places, sizes, mirrored or not, sometimes with its colours exchanged."""
@@ -40,6 +48,9 @@ REMEMBERED = 4096
 """Looks at styles that are kept, about 0.4 MB each."""
 
 Statistics = dict[str, tuple[Tensor, Tensor]]
+Targets = tuple[Statistics, Statistics]
+"""Mean and covariance of a style's features by layer, at two sizes."""
+
 Key = tuple[str, int, int]
 """A look at a style: of which group (`painting`, `photo` or `gallery`), its number, and the way it is looked at."""
 
@@ -59,7 +70,7 @@ class Look:
 
     stats: Tensor
     colours: Tensor
-    targets: tuple[Statistics, Statistics]
+    targets: Targets
     entries: Tensor = field(default_factory=lambda: torch.tensor([-1]))
 
 
@@ -112,7 +123,7 @@ class Lesson:
         seed: decides all crops.
         batch: photographs a step.
         crops: their side in px, from which step on.
-        style_weight, tv_weight, range_weight: what the terms count beside the content's 1.
+        content_weight, style_weight, tv_weight, range_weight: what the terms count.
         photos_as_styles: how often a photograph is the style.
         gallery_share: how often a style of the gallery is.
         photo_scales, style_scales: how large photographs and styles are seen, at least and at most.
@@ -121,17 +132,75 @@ class Lesson:
     seed: int
     batch: int
     crops: tuple[tuple[int, int], ...]
+    content_weight: float = 1.0
     style_weight: float = 3.0
     tv_weight: float = 0.0
     range_weight: float = 1.0
     photos_as_styles: float = 0.15
     gallery_share: float = 0.0
-    photo_scales: tuple[float, float] = (0.8, 1.4)
+    photo_scales: tuple[float, float] = (0.3, 1.3)
     style_scales: tuple[float, float] = (0.6, 1.5)
 
     def crop(self, step: int) -> int:
         """The side of the crops of a step, px."""
         return [side for first, side in self.crops if step >= first][-1]
+
+
+class Judgement:
+    """How far paintings are from what is asked for: structure of the photo, statistics of the style, at two sizes.
+
+    Args:
+        seer: the encoder that judges; not trained.
+        lesson: the weights.
+    """
+
+    def __init__(self, seer: VGG, lesson: Lesson) -> None:
+        self.seer, self.lesson = seer, lesson
+
+    def see(self, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Features by the encoder that judges."""
+        features: dict[str, Tensor] = self.seer(x, layers)
+        return features
+
+    def targets(self, styles: Tensor) -> Targets:
+        """The statistics of styles (N, 3, H, W) at two sizes."""
+        with torch.no_grad():
+            return self.targets_of(self.see(styles, LAYERS), styles)
+
+    def targets_of(self, features: dict[str, Tensor], styles: Tensor) -> Targets:
+        """The same where the features at the larger size are there already."""
+        found = (features, self.see(F.avg_pool2d(styles, 2), LAYERS))
+        large, small = ({layer: mean_and_covariance(features[layer]) for layer in LAYERS} for features in found)
+        return large, small
+
+    def __call__(self, photos: Tensor, painted: Tensor, targets: Targets) -> tuple[Tensor, dict[str, Tensor]]:
+        """The objective and its terms for photos and what was painted of them, (N, 3, H, W) each in 0..1."""
+        with torch.no_grad():
+            asked = {layer: normalized(value) for layer, value in self.see(photos, CONTENT).items()}
+        seen = self.see(painted, sorted({*CONTENT, *LAYERS}))
+        smaller = self.see(F.avg_pool2d(painted, 2), LAYERS)
+        content = [0.5 * (normalized(seen[layer]) - asked[layer]).square().mean() for layer in CONTENT]
+        style = [
+            style_distance(mean_and_covariance(features[layer]), target[layer]).mean()
+            for features, target in zip((seen, smaller), targets, strict=True)
+            for layer in LAYERS
+            if features[layer].shape[2] * features[layer].shape[3] >= POSITIONS
+        ]
+        down, right = painted[:, :, 1:] - painted[:, :, :-1], painted[..., 1:] - painted[..., :-1]
+        terms = {
+            "content": torch.stack(content).mean(),
+            "style": torch.stack(style).mean(),
+            "tv": down.square().mean() + right.square().mean(),
+            "range": (painted - painted.clamp(0, 1)).square().mean(),
+        }
+        lesson = self.lesson
+        weights = {
+            "content": lesson.content_weight,
+            "style": lesson.style_weight,
+            "tv": lesson.tv_weight,
+            "range": lesson.range_weight,
+        }
+        return torch.stack([weights[name] * term for name, term in terms.items() if weights[name]]).sum(), terms
 
 
 class Teaching(nn.Module):
@@ -148,24 +217,19 @@ class Teaching(nn.Module):
         super().__init__()
         self.net, self.predictor = net, predictor
         self.table = nn.Parameter(net.neutral().repeat(styles, len(BRUSHES), 1)) if styles else None
-        self._seer = (seer,)  # no part of what is trained and saved
+        self.judgement = Judgement(seer, lesson)  # no part of what is trained and saved
         self.lesson = lesson
 
     def look(self, styles: Tensor) -> Look:
         """At styles (N, 3, H, W)."""
         with torch.no_grad():
-            found = [self.see(x, LAYERS) for x in (styles, F.avg_pool2d(styles, 2))]
-            large, small = ({n: mean_and_covariance(features[n]) for n in LAYERS} for features in found)
-            return Look(stats=statistics(found[0]), colours=colours(styles), targets=(large, small))
-
-    def see(self, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Features by the encoder that judges."""
-        features: dict[str, Tensor] = self._seer[0](x, layers)
-        return features
+            features = self.judgement.see(styles, LAYERS)
+            targets = self.judgement.targets_of(features, styles)
+            return Look(stats=statistics(features), colours=colours(styles), targets=targets)
 
     def forward(self, photos: Tensor, look: Look) -> tuple[Tensor, dict[str, Tensor]]:
         """The objective and its terms for photos (N, 3, H, W) painted like the styles that were looked at."""
-        return self.judged(photos, self.vectors(look), look.targets)
+        return self.judgement(photos, self.net(photos, self.vectors(look)), look.targets)
 
     def vectors(self, look: Look) -> Tensor:
         """The style vectors (N, P): the gallery's own, and predicted ones for all others."""
@@ -175,36 +239,20 @@ class Teaching(nn.Module):
         own = self.table.flatten(0, 1)[look.entries.clamp(min=0)]
         return torch.where((look.entries >= 0)[:, None], own, predicted)
 
-    def judged(
-        self, photos: Tensor, vectors: Tensor, targets: tuple[Statistics, Statistics]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The objective and its terms for photos painted with vectors (N, P)."""
-        painted = self.net(photos, vectors)
-        with torch.no_grad():
-            asked = {layer: normalized(value) for layer, value in self.see(photos, CONTENT).items()}
-        seen = self.see(painted, sorted({*CONTENT, *LAYERS}))
-        smaller = self.see(F.avg_pool2d(painted, 2), LAYERS)
-        content = [0.5 * (normalized(seen[layer]) - asked[layer]).square().mean() for layer in CONTENT]
-        style = [
-            style_distance(mean_and_covariance(features[layer]), target[layer]).mean()
-            for features, target in zip((seen, smaller), targets, strict=True)
-            for layer in LAYERS
-        ]
-        down, right = painted[:, :, 1:] - painted[:, :, :-1], painted[..., 1:] - painted[..., :-1]
-        terms = {
-            "content": torch.stack(content).mean(),
-            "style": torch.stack(style).mean(),
-            "tv": down.square().mean() + right.square().mean(),
-            "range": (painted - painted.clamp(0, 1)).square().mean(),
-        }
-        lesson = self.lesson
-        weights = {
-            "content": 1.0,
-            "style": lesson.style_weight,
-            "tv": lesson.tv_weight,
-            "range": lesson.range_weight,
-        }
-        return torch.stack([weights[name] * term for name, term in terms.items() if weights[name]]).sum(), terms
+
+def seer(name: str = "compact") -> VGG:
+    """An encoder of the catalog, to judge with."""
+    card, path = catalog.find(name)
+    encoder: VGG = adopt.encoder(card, catalog.read(card, path))
+    return encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def fresh(judge: VGG) -> tuple[PasticheNet, Predictor]:
+    """An untrained network, with the first layers of the encoder that judges, and an untrained predictor."""
+    net = PasticheNet()
+    own = net.encoder.state_dict()
+    net.encoder.load_state_dict({name: value for name, value in judge.state_dict().items() if name in own})
+    return net, Predictor(net.neutral())
 
 
 class Pastiches:
@@ -212,17 +260,17 @@ class Pastiches:
 
     Args:
         teaching: what learns.
-        photos, paintings, gallery: folders of pictures; those of the gallery get vectors of their own.
+        photos, paintings, gallery: what is learnt from; styles of the gallery get vectors of their own.
         workers: threads that read.
     """
 
     def __init__(
         self,
         teaching: Teaching,
-        photos: Folder,
-        paintings: Folder,
+        photos: Pictures,
+        paintings: Pictures,
         *,
-        gallery: Folder | None = None,
+        gallery: Pictures | None = None,
         workers: int = 2,
     ) -> None:
         self.model: nn.Module = teaching
@@ -280,7 +328,7 @@ class Pastiches:
         source, lesson = self.groups[group].picture(number), self.teaching.lesson
         if group == "gallery":
             factor = LONG * BRUSHES[variant] / max(source.shape)
-            size = (round(source.shape[1] * factor), round(source.shape[0] * factor))
+            size = (max(SMALLEST, round(source.shape[1] * factor)), max(SMALLEST, round(source.shape[0] * factor)))
             return np.asarray(Image.fromarray(source).resize(size, Image.Resampling.LANCZOS))
         rng = np.random.default_rng((lesson.seed, ("painting", "photo").index(group), number, variant))
         scale = LONG / max(source.shape) * log_uniform(rng, *lesson.style_scales)

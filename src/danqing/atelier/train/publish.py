@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from danqing.atelier.export.onnx import pastiche_to_onnx, predictor_to_onnx
+from danqing.atelier.export.onnx import johnson_to_onnx, pastiche_to_onnx, predictor_to_onnx
+from danqing.atelier.nets.johnson import Johnson
 from danqing.atelier.nets.pastiche import Conditional, PasticheNet
 from danqing.atelier.nets.predictor import Predictor
 from danqing.card import Card, LearntStyle
@@ -92,6 +93,75 @@ def pastiche(
     return card
 
 
+def johnson(
+    net: Johnson,
+    styles: Sequence[LearntStyle],
+    folder: Path,
+    *,
+    name: str,
+    origin: str,
+    teacher: str,
+    data: str,
+    license: str = "unknown",
+) -> Card:
+    """Write a network of Johnson's kind into `folder`: `<name>.onnx` and the card `<name>.toml`.
+
+    Args:
+        net: on the processor.
+        styles: the one that it has learnt.
+        folder: it exists.
+        name, origin, teacher, data, license: for the card.
+
+    Raises:
+        RunFailed: the graph does not compute what torch computes.
+    """
+    graph = folder / f"{name}.onnx"
+    graph.write_bytes(johnson_to_onnx(net))
+    x = torch.from_numpy(np.random.default_rng(0).random((1, 3, 96, 128), dtype=np.float32))
+    halved = Johnson(net.widths, family=net.family)
+    halved.load_state_dict({key: halved_weight(key, value) for key, value in net.state_dict().items()})
+    with torch.no_grad():
+        expected = (halved(x * 255) / 255).clamp(0, 1).numpy()
+    difference = differing(graph, {"picture": x.numpy()}, "painting", expected, allowed=PARITY)
+    card = Card(
+        name=name,
+        kind="pastiche",
+        file=graph.name,
+        sha256=sha256(graph),
+        styles=tuple(styles),
+        license=license,
+        origin=origin,
+        teacher=teacher,
+        data=data,
+        parity={"painting": round(difference, 6)},
+        multiple_of=4,
+        min_size=48,
+    )
+    (folder / f"{name}.toml").write_text(card.to_toml(), encoding="utf-8")
+    return card
+
+
+def halved_weight(name: str, value: torch.Tensor) -> torch.Tensor:
+    """A weight of a convolution as the graph stores it, in float16; others as they are."""
+    return value if ".in" in f".{name}" else value.half().float()
+
+
+def differing(
+    graph: Path, inputs: Mapping[str, F32], output: str, expected: F32, *, allowed: float
+) -> float:
+    """The greatest difference between what ONNX Runtime computes and what is expected.
+
+    Raises:
+        RunFailed: it is more than `allowed`.
+    """
+    found = onnx.Session(graph.read_bytes(), name=graph.name)(inputs)[output]
+    difference = float(np.abs(found - expected).max())
+    if not difference <= allowed:
+        fields = {"difference": f"{difference:.4f}", "allowed": allowed}
+        raise RunFailed(text("train.parity", name=graph.name, **fields))
+    return difference
+
+
 def parity(net: PasticheNet, vector: torch.Tensor, path: Path, *, size: tuple[int, int] = (96, 128)) -> float:
     """The greatest difference between what torch and ONNX Runtime paint, with weights as the graph has them.
 
@@ -105,11 +175,7 @@ def parity(net: PasticheNet, vector: torch.Tensor, path: Path, *, size: tuple[in
         expected = net(x, vector[None]).clamp(0, 1).numpy()
         net.load_state_dict(kept)
     inputs = {"picture": x.numpy(), "vectors": vector[None].numpy(), "weights": np.ones((1, 1), dtype=np.float32)}
-    found = onnx.Session(path.read_bytes(), name=path.name)(inputs)["painting"]
-    difference = float(np.abs(found - expected).max())
-    if not difference <= PARITY:
-        raise RunFailed(text("train.parity", name=path.name, difference=f"{difference:.4f}", allowed=PARITY))
-    return difference
+    return differing(path, inputs, "painting", expected, allowed=PARITY)
 
 
 def predicted_parity(predictor: Predictor, path: Path) -> float:
@@ -125,12 +191,7 @@ def predicted_parity(predictor: Predictor, path: Path) -> float:
     }
     with torch.no_grad():
         expected = predictor(*(torch.from_numpy(value) for value in told.values())).numpy()
-    found = onnx.Session(path.read_bytes(), name=path.name)(told)["vector"]
-    difference = float(np.abs(found - expected).max())
-    if not difference <= PREDICTED_PARITY:
-        fields = {"difference": f"{difference:.4f}", "allowed": PREDICTED_PARITY}
-        raise RunFailed(text("train.parity", name=path.name, **fields))
-    return difference
+    return differing(path, told, "vector", expected, allowed=PREDICTED_PARITY)
 
 
 def rounded(net: PasticheNet) -> dict[str, torch.Tensor]:

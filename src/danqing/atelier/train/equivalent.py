@@ -1,0 +1,47 @@
+"""Equivalent steps: how long one would have to search for a painting as good as the one a network gave at once.
+
+A photo, a style and a painting go in, a number of steps comes out (Johnson et al. 2016, figure 5): the steps that plain
+L-BFGS, from the photo, on one scale and in float32, needs to bring the training's objective to the painting's value.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from danqing.atelier.train.pastiche import Judgement, Lesson, seer
+
+HISTORY = 20
+"""Steps that L-BFGS remembers."""
+
+F32 = NDArray[np.float32]
+
+
+def steps(photo: F32, style: F32, painting: F32, *, limit: int = 500) -> int:
+    """The steps to reach a painting, all pictures (H, W, 3) in 0..1, photo and painting of one size; at most `limit`."""
+    judgement = Judgement(seer(), Lesson(seed=0, batch=1, crops=((0, 256),)))
+    content = tensor(photo)
+    targets = judgement.targets(tensor(style))
+    with torch.no_grad():
+        wanted = float(judgement(content, tensor(painting), targets)[0])
+    x = content.clone().requires_grad_()
+    search = torch.optim.LBFGS([x], max_iter=1, history_size=HISTORY, line_search_fn="strong_wolfe")
+
+    def value() -> Tensor:
+        search.zero_grad()
+        loss = judgement(content, x, targets)[0]
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    for step in range(limit):
+        reached = float(search.step(value))  # type: ignore[no-untyped-call, arg-type]
+        if reached <= wanted:  # the value before this step
+            return step
+    return limit
+
+
+def tensor(pixels: F32) -> Tensor:
+    """(H, W, 3) -> (1, 3, H, W)."""
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]

@@ -1,0 +1,352 @@
+"""A training as a user orders it: paintings, photographs and a TrainRecipe go in, a model in the catalog comes out.
+
+Everything that the last step needs is tried before the first: the graph is written and compared with untrained weights,
+and the disk must hold it. What is seen on the way lies in the run's folder: the recipe, the paintings, checkpoints, a
+log, sample sheets and a plot of the losses. From there the same training goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from PIL import Image
+
+from danqing import catalog
+from danqing.atelier import adopt
+from danqing.atelier.nets.johnson import Johnson
+from danqing.atelier.nets.pastiche import PasticheNet
+from danqing.atelier.nets.predictor import Predictor
+from danqing.atelier.train import publish
+from danqing.atelier.train.data import U8, Folder, Held, Pictures, square
+from danqing.atelier.train.johnson import LOSSES, Classic, OneStyle, Own
+from danqing.atelier.train.loop import Loop, OnReport, Plan, Report
+from danqing.atelier.train.pastiche import (
+    BRUSHES,
+    Judgement,
+    Lesson,
+    Pastiches,
+    Teaching,
+    fresh,
+    seer,
+    stacked,
+)
+from danqing.atelier.train.rendered import Rendered
+from danqing.card import Card, LearntStyle
+from danqing.errors import ModelMissing, RunFailed
+from danqing.files import atomic_write, shown
+from danqing.messages import text
+from danqing.picture import Picture
+from danqing.recipe import TrainRecipe
+
+log = logging.getLogger(__name__)
+
+STEPS = {"pastiche": 600, "johnson": 40_000}
+"""Steps of a method where neither steps, epochs nor hours are given."""
+
+LEARNING_RATES = {"pastiche": 3e-4, "johnson": 1e-3}
+
+TRIED = 3
+"""Steps that are timed to turn hours into steps."""
+
+SHEET_PHOTOS, SHEET_SIDE = 4, 256
+"""Photographs of a sample sheet, and their side in px."""
+
+NEEDED = 200 << 20
+"""Bytes that must be free before a training begins."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to be trained.
+
+    Attributes:
+        recipe: with a name.
+        styles: the paintings, uint8 (H, W, 3) each, and what is known of them.
+        photos: to learn on.
+        folder: of the run; it exists.
+        device: `cpu`, `cuda` or `mps`.
+        data: what was learnt on, for the card.
+    """
+
+    recipe: TrainRecipe
+    styles: Sequence[tuple[U8, LearntStyle]]
+    photos: Pictures
+    folder: Path
+    device: str
+    data: str
+
+
+def train(
+    recipe: TrainRecipe,
+    paintings: Sequence[tuple[Picture, LearntStyle]],
+    *,
+    photos: Path | None,
+    folder: Path,
+    device: str = "auto",
+    on_report: OnReport | None = None,
+) -> Card | None:
+    """Train to the end, from where the folder's newest checkpoint stands; None when it was stopped before.
+
+    Args:
+        recipe: with a name.
+        paintings: with what is known of them.
+        photos: a folder; None = pictures that danqing draws itself.
+        folder: of the run; it exists.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        on_report: called after every step; returning False stops after a checkpoint.
+
+    Raises:
+        BadInput: there is no photograph in the folder.
+        RunFailed: what the last step needs does not work here, or the numbers got out of hand.
+        ModelMissing: an encoder or the network to begin with is not here.
+    """
+    source: Pictures = Rendered() if photos is None else Folder.below(photos, subset=recipe.subset)
+    device = joined(device)
+    what = "pictures that danqing draws" if photos is None else f"photographs of the folder {photos.name}"
+    styles = [((np.clip(p.pixels, 0, 1) * 255).round().astype(np.uint8), style) for p, style in paintings]
+    data = f"{len(source)} {what}, {len(styles)} paintings"
+    order = Order(recipe=recipe, styles=styles, photos=source, folder=folder, device=device, data=data)
+    method = opened(order)
+    loop = Loop(method, plan(order, method), folder, device=device)
+    if loop.rank == 0:
+        ready(order, loop)
+    loop.resume()
+
+    def look(report: Report) -> bool | None:
+        if loop.rank == 0 and (report.step % recipe.sample_every == 0 or report.step == report.steps):
+            sheet(order, loop).save(folder / f"sheet-{report.step:08}.png")
+            plot(folder)
+        return on_report(report) if on_report is not None else None
+
+    if not loop.run(look) or loop.rank:
+        return None
+    loop.model.load_state_dict(loop.averaged())
+    loop.model.cpu()
+    return shipped(order, loop)
+
+
+def joined(device: str) -> str:
+    """The device that is meant; among processes that `torchrun` has started, this one's own."""
+    cuda = torch.cuda.is_available()
+    if device == "auto":
+        device = "cuda" if cuda else "cpu"
+    if (device == "cuda" and not cuda) or (device == "mps" and not torch.backends.mps.is_available()):
+        raise ModelMissing(text("train.device_missing", name=device))
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and dist.is_initialized() else device
+
+
+def shipped(order: Order, loop: Loop) -> Card:
+    """The finished model in the user's catalog."""
+    with tempfile.TemporaryDirectory(dir=order.folder) as scratch:
+        card = written(order, loop, Path(scratch))
+        target = catalog.home() / "models" / order.recipe.name
+        target.mkdir(parents=True, exist_ok=True)
+        for file in [*card.files(), f"{card.name}.toml"]:  # the card last: without it there is no model
+            with atomic_write(target / file, overwrite=True) as stream:
+                stream.write((Path(scratch) / file).read_bytes())
+    return card
+
+
+def opened(order: Order) -> Pastiches | OneStyle:
+    """The method of an order, with the weights that it begins with."""
+    recipe = order.recipe
+    torch.manual_seed(recipe.seed)
+    lesson = Lesson(
+        seed=recipe.seed,
+        batch=recipe.batch,
+        crops=((0, recipe.crop),),
+        content_weight=recipe.content_weight,
+        style_weight=recipe.style_weight,
+        tv_weight=recipe.tv_weight,
+        gallery_share=1.0,
+    )
+    pictures = [pixels for pixels, _ in order.styles]
+    if recipe.method == "johnson":
+        style = stacked([scaled(pictures[0], recipe.style_size)]).float() / 255
+        if recipe.losses == "danqing":
+            return OneStyle(Own(Johnson(), Judgement(seer("compact"), lesson), style), order.photos, lesson)
+        loss = LOSSES[recipe.losses]
+        model = Classic(Johnson(family=recipe.losses), seer(loss.encoder), loss, style)
+        return OneStyle(model, order.photos, lesson)
+    judge = seer("compact")
+    net, predictor = fresh(judge) if recipe.from_scratch else bundled()
+    teaching = Teaching(net, predictor, judge, lesson, styles=len(pictures))
+    for value in predictor.parameters():
+        value.requires_grad_(requires_grad=False)
+    method = Pastiches(teaching, order.photos, Held(pictures), gallery=Held(pictures))
+    method.fill_table()
+    return method
+
+
+def bundled() -> tuple[PasticheNet, Predictor]:
+    """The network that ships, and its predictor."""
+    card, path = catalog.find("pastiche")
+    if card.predictor is None:
+        raise RunFailed(text("engines.no_predictor", name=card.name))
+    return adopt.pastiche(card.name, path.read_bytes(), path.with_name(card.predictor).read_bytes())
+
+
+def plan(order: Order, method: Pastiches | OneStyle) -> Plan:
+    """How long and how fast is learnt; hours are turned into steps once, and remembered in the run's folder."""
+    recipe = order.recipe
+    steps = recipe.steps or STEPS[recipe.method]
+    if recipe.epochs is not None:
+        steps = max(1, math.ceil(recipe.epochs * len(order.photos) / recipe.batch))
+    if recipe.hours is not None:
+        steps = steps_for(recipe.hours, order, method)
+    return Plan(
+        seed=recipe.seed,
+        steps=steps,
+        learning_rate=recipe.learning_rate or LEARNING_RATES[recipe.method],
+        warmup=min(100, max(1, steps // 10)),
+        ema=min(0.999, 1 - 10 / (steps + 10)),
+        save_every=recipe.save_every,
+        sample_every=recipe.sample_every,
+    )
+
+
+def steps_for(hours: float, order: Order, method: Pastiches | OneStyle) -> int:
+    """The steps that fit into so many hours on this machine; measured once for a run."""
+    known = order.folder / "steps.json"
+    if known.exists():
+        return int(json.loads(known.read_text(encoding="utf-8"))["steps"])
+    with tempfile.TemporaryDirectory(dir=order.folder) as scratch:
+        kept = {name: value.clone() for name, value in method.model.state_dict().items()}
+        trial = Loop(method, Plan(steps=TRIED + 1, learning_rate=0.0), Path(scratch), device=order.device)
+        trial.take_step()  # the first one warms up
+        began = time.monotonic()
+        for _ in range(TRIED):
+            trial.take_step()
+        seconds = (time.monotonic() - began) / TRIED
+        method.model.load_state_dict(kept)
+    steps = max(1, int(hours * 3600 / seconds))
+    with atomic_write(known, overwrite=True) as stream:
+        stream.write(json.dumps({"steps": steps, "seconds_per_step": round(seconds, 4)}).encode())
+    return steps
+
+
+def ready(order: Order, loop: Loop) -> None:
+    """Try with the weights as they are what the last step will do.
+
+    Raises:
+        RunFailed: it does not work.
+    """
+    free = shutil.disk_usage(order.folder).free
+    if free < NEEDED:
+        fields = {"free": free >> 20, "needed": NEEDED >> 20}
+        raise RunFailed(text("train.disk_small", folder=shown(order.folder), **fields))
+    with tempfile.TemporaryDirectory(dir=order.folder) as scratch:
+        loop.model.cpu()
+        written(order, loop, Path(scratch))
+        loop.model.to(loop.device)
+
+
+def written(order: Order, loop: Loop, folder: Path) -> Card:
+    """The model's files in a folder; its card."""
+    recipe, method = order.recipe, loop.method
+    known = [style for _, style in order.styles]
+    papers = {
+        "origin": f"the user's own, trained with danqing's {recipe.method}, {loop.plan.steps} steps of {recipe.batch}",
+        "data": order.data,
+        "license": "unknown",
+    }
+    if isinstance(method, Pastiches):
+        teaching = method.teaching
+        if teaching.table is None:
+            raise TypeError("a training without styles")
+        vectors = {s.name: v.detach().float().numpy() for s, v in zip(known, teaching.table, strict=True)}
+        papers["teacher"] = "compact, danqing's own"
+        return publish.pastiche(
+            teaching.net, teaching.predictor, vectors, known, folder, name=recipe.name, **papers
+        )
+    net = method.model.get_submodule("net")
+    if not isinstance(net, Johnson):
+        raise TypeError(f"no way to write {type(net).__name__}")
+    papers["teacher"] = "compact, danqing's own" if recipe.losses == "danqing" else "VGG-16 (CC BY 4.0)"
+    return publish.johnson(net, known, folder, name=recipe.name, **papers)
+
+
+# ── what is seen on the way ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def sheet(order: Order, loop: Loop) -> Image.Image:
+    """Some photographs, painted in each style with the averaged weights."""
+    photos = [square(order.photos.picture(number), SHEET_SIDE) for number in range(min(SHEET_PHOTOS, len(order.photos)))]
+    x = (stacked(photos).float() / 255).to(loop.device)
+    method, model = loop.method, loop.model
+    kept = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    model.load_state_dict(loop.averaged())
+    rows = [x]
+    with torch.no_grad():
+        if isinstance(method, Pastiches) and method.teaching.table is not None:
+            for vectors in method.teaching.table[:8]:
+                rows.append(method.teaching.net(x, vectors[len(BRUSHES) // 2].expand(len(x), -1)))
+        else:
+            rows.append(model.get_submodule("net")(x * 255).float() / 255)
+    model.load_state_dict(kept)
+    pixels = torch.cat([torch.cat(list(row.clamp(0, 1).cpu()), 2) for row in rows], 1).permute(1, 2, 0).numpy()
+    return Image.fromarray((pixels * 255).round().astype(np.uint8))
+
+
+def plot(folder: Path) -> None:
+    """`loss.svg`: the terms of the log against the steps, each relative to its first value, logarithmic."""
+    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    values = [json.loads(line) for line in lines if line.endswith("}")]
+    curves = {}
+    for name in ("content", "style", "loss"):
+        points = [(one["step"], one[name]) for one in values if one.get(name)]
+        if points:
+            size = max(1, len(points) // 100)
+            groups = [points[first : first + size] for first in range(0, len(points), size)]
+            curves[name] = [
+                (float(np.mean([p[0] for p in group])), float(np.mean([p[1] for p in group]))) for group in groups
+            ]
+    with atomic_write(folder / "loss.svg", overwrite=True) as stream:
+        stream.write(drawn(curves).encode())
+
+
+def drawn(curves: dict[str, list[tuple[float, float]]]) -> str:
+    """Curves of (step, value) as SVG, each relative to its first value."""
+    width, height, pad = 640, 320, 40
+    colours = {"content": "#2f6f8f", "style": "#b5462f", "loss": "#333333"}
+    last = max((points[-1][0] for points in curves.values()), default=1)
+    ratios = [math.log2(max(value / points[0][1], 1e-6)) for points in curves.values() for _, value in points]
+    low, high = min([*ratios, -1]), max([*ratios, 1])
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif">',
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+        f'<path d="M{pad},{pad} V{height - pad} H{width - pad}" fill="none" stroke="#888"/>',
+        f'<text x="{pad}" y="{height - 12}" font-size="12">0 .. {last:.0f}</text>',
+    ]
+    for row, (name, points) in enumerate(curves.items()):
+        places = []
+        for step, value in points:
+            x = pad + step / last * (width - 2 * pad)
+            y = height - pad - (math.log2(max(value / points[0][1], 1e-6)) - low) / (high - low) * (height - 2 * pad)
+            places.append(f"{x:.1f},{y:.1f}")
+        colour = colours[name]
+        parts.append(f'<polyline points="{" ".join(places)}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        label = f"{name} {points[-1][1]:.4g}"
+        parts.append(f'<text x="{width - 190}" y="{20 + 16 * row}" font-size="13" fill="{colour}">{label}</text>')
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def scaled(pixels: U8, long: int) -> U8:
+    """A picture with its long side at `long` px, never enlarged."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((long, long), Image.Resampling.LANCZOS)
+    return np.asarray(image)

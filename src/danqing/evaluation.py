@@ -1,0 +1,187 @@
+"""Evaluation: how well networks paint, style by style, on photographs that the caller names.
+
+Names of styles or networks and a folder of photographs go in; distances, and on demand equivalent steps, come out. The
+paintings that the styles were learnt from are found by their hashes. This module knows no terminal.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from danqing import catalog, engines, inputs
+from danqing.commission import prepare
+from danqing.errors import BadInput, DanqingError, UsageError
+from danqing.files import sha256, shown
+from danqing.image import mask
+from danqing.image.fit import fit
+from danqing.judge import Judge
+from danqing.messages import text
+from danqing.picture import Picture
+from danqing.picture.formats import by_suffix
+from danqing.quality import FAILED_CONTENT, Score
+
+EQUIVALENT_SIDE = 256
+"""px: side of the middle squares for which equivalent steps are counted."""
+
+OnProgress = Callable[[int, int], None]
+"""Called with the pictures that are judged and that there are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a network does with a style.
+
+    Attributes:
+        style: its name.
+        scores: of each photograph.
+        baselines: of the mere transfer of colours, for each.
+        equivalent: steps of optimisation that reach the painting, for each of some photographs.
+    """
+
+    style: str
+    scores: tuple[Score, ...]
+    baselines: tuple[Score, ...]
+    equivalent: tuple[int, ...] = field(default=())
+
+    @property
+    def content(self) -> float:
+        """Median content distance."""
+        return statistics.median(score.content for score in self.scores)
+
+    @property
+    def distance(self) -> float:
+        """Median style distance."""
+        return statistics.median(score.style for score in self.scores)
+
+    @property
+    def art(self) -> float:
+        """Median *art*."""
+        return statistics.median(score.art for score in self.scores)
+
+    @property
+    def transfer(self) -> float:
+        """Median style distance of the transfer of colours."""
+        return statistics.median(score.style for score in self.baselines)
+
+    @property
+    def failed(self) -> int:
+        """Pictures in which the photograph is no longer recognisable."""
+        return sum(score.content > FAILED_CONTENT for score in self.scores)
+
+
+def evaluate(
+    names: Sequence[str],
+    photos: str | Path,
+    *,
+    paintings: str | Path | None = None,
+    count: int = 40,
+    size: int = 512,
+    equivalent: int = 0,
+    on_progress: OnProgress | None = None,
+) -> list[Verdict]:
+    """Judge styles of the gallery.
+
+    Args:
+        names: of styles, or of networks, whose styles are meant then.
+        photos: a folder, searched with its sub-folders.
+        paintings: a folder with the works that were learnt from; those of the user's own trainings are found without.
+        count: photographs, spread evenly over the folder.
+        size: px, long side at which they are painted.
+        equivalent: for so many photographs a style, count equivalent steps too (needs torch).
+
+    Raises:
+        UsageError: no such style or network, or one that no network has learnt.
+        BadInput: no photograph, or a work that is not there.
+    """
+    entries = [entry for name in names for entry in named(name)]
+    originals = found([entry.name for entry in entries], paintings)
+    pictures = [fit(picture, size=size) for picture in photographs(Path(photos), count)]
+    verdicts = []
+    for place, entry in enumerate(entries):
+        scores, baselines = [], []
+        for number, photo in enumerate(pictures):
+            judge = Judge(photo, originals[entry.name])
+            painting = prepare(photo, entry.name, engine="fast", size=size).paint().picture
+            scores.append(judge.score(painting))
+            baselines.append(judge.baseline())
+            if on_progress is not None:
+                on_progress(place * len(pictures) + number + 1, len(entries) * len(pictures))
+        steps = tuple(
+            equivalent_steps(photo, originals[entry.name], entry.name) for photo in pictures[:equivalent]
+        )
+        verdicts.append(
+            Verdict(style=entry.name, scores=tuple(scores), baselines=tuple(baselines), equivalent=steps)
+        )
+    return verdicts
+
+
+def named(name: str) -> list[catalog.StyleEntry]:
+    """The styles that a name means: one, or all of a network."""
+    every = catalog.styles()
+    mine = [entry for entry in every if entry.network == name] or [entry for entry in every if entry.name == name]
+    if not mine:
+        mine = [catalog.style(name)]
+    if any(entry.network is None for entry in mine):
+        raise UsageError(text("catalog.no_vector", name=name))
+    return mine
+
+
+def found(names: Sequence[str], folder: str | Path | None) -> dict[str, Picture]:
+    """The works that styles were learnt from.
+
+    Raises:
+        BadInput: some are not there; all of them are listed.
+    """
+    wanted = {}
+    for name in names:
+        card = catalog.card(str(catalog.style(name).network))
+        own = catalog.home() / "runs" / card.name / "paintings" / f"{name}.png"
+        digest = next(style.sha256 for style in card.styles if style.name == name)
+        wanted[name] = (own, digest)
+    there = [path for path in Path(folder).rglob("*") if by_suffix(path.name)] if folder is not None else []
+    hashes = {sha256(path): path for path in there if path.is_file()}
+    places = {name: own if own.is_file() else hashes.get(digest or "") for name, (own, digest) in wanted.items()}
+    if missing := [name for name, path in places.items() if path is None]:
+        raise BadInput(text("train.no_works", styles=", ".join(missing)))
+    return {name: Picture.load(path) for name, path in places.items() if path is not None}
+
+
+def photographs(folder: Path, count: int) -> list[Picture]:
+    """So many photographs below a folder, spread evenly; those that cannot be read are passed over.
+
+    Raises:
+        BadInput: there is none.
+    """
+    files = sorted(path for path in folder.rglob("*") if by_suffix(path.name)) if folder.is_dir() else []
+    chosen = [files[place * len(files) // count] for place in range(count)] if len(files) > count else files
+    pictures = []
+    for path in chosen:
+        try:
+            pictures.append(Picture(pixels=mask.flatten(inputs.read(path).picture)))
+        except DanqingError:
+            continue
+    if not pictures:
+        raise BadInput(text("train.no_pictures", path=shown(folder)))
+    return pictures
+
+
+def equivalent_steps(photo: Picture, original: Picture, style: str) -> int:
+    """Steps of optimisation that reach what the network paints of the middle of a photo."""
+    middle = middle_of(photo.pixels)
+    painting = prepare(Picture(pixels=middle), style, engine="fast").paint().picture.pixels
+    seen = mask.flatten(fit(original, size=512))
+    steps: int = engines.verb("equivalent")(middle, seen, painting)
+    return steps
+
+
+def middle_of(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The middle square of a picture, `EQUIVALENT_SIDE` px or as large as there is."""
+    side = min(EQUIVALENT_SIDE, *pixels.shape[:2]) // 8 * 8
+    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+    return np.ascontiguousarray(pixels[top : top + side, left : left + side])

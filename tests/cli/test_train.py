@@ -1,0 +1,127 @@
+"""`danqing train` and `danqing evaluate` from the command line: what is said, where it goes, exit codes, signals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed: nothing can be trained")
+pytest.importorskip("onnx", reason="onnx is not installed: nothing can be published")
+
+from danqing import catalog  # noqa: E402
+from danqing.cli.main import main  # noqa: E402
+from danqing.engines import fast  # noqa: E402
+from tests.fake_engine import picture  # noqa: E402
+from tests.pastiches import published  # noqa: E402
+
+SMALL = ["--steps", "4", "--batch", "2", "--crop", "64", "--save-every", "2", "--sample-every", "4"]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a painting and photographs, and a drawn network as the one that ships."""
+    models = tmp_path / "models"
+    models.mkdir()
+    for path in catalog.MODELS.glob("compact.*"):
+        shutil.copy(path, models)
+    published(models)
+    monkeypatch.setattr(catalog, "MODELS", models)
+    monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    fast.opened.cache_clear()
+    fast.predictor.cache_clear()
+    (tmp_path / "photos").mkdir()
+    for seed in range(3):
+        picture(tmp_path / "photos" / f"{seed}.png", (120, 90), seed=seed)
+    picture(tmp_path / "painting.png", (90, 90), seed=7)
+    return tmp_path
+
+
+def run(*words: str) -> int:
+    return main(list(words))
+
+
+def test_a_style_is_trained_painted_with_and_judged(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("train", "painting.png", "--photos", "photos", "--folder", "run", "--json", *SMALL) == 0
+    told = capsys.readouterr()
+    found = json.loads(told.out)
+    assert (found["name"], found["complete"], found["step"]) == ("painting", True, 4)
+    assert "--style painting" in told.err
+    assert run("paint", "photos/0.png", "--style", "painting", "-o", "out.png") == 0
+    capsys.readouterr()
+    shutil.copytree("run", catalog.home() / "runs" / "painting")
+    assert run("evaluate", "painting", "--photos", "photos", "--size", "96", "--equivalent", "1", "--json") == 0
+    (verdict,) = json.loads(capsys.readouterr().out)
+    assert verdict["photos"] == 3
+    assert verdict["content"] >= 0 and verdict["distance"] > 0
+    assert 0 <= verdict["equivalent"] <= 500
+    assert run("evaluate", "painting", "--photos", "photos", "--size", "96") == 0
+    assert capsys.readouterr().out.splitlines()[0].startswith("style")
+    assert run("styles", "list", "--sheet", "photos/1.png", "-o", "sheet.jpg") == 0
+    assert Path("sheet.jpg").stat().st_size > 1000
+
+
+def test_a_work_that_is_not_there_is_said(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("evaluate", "reeds", "--photos", "photos") == 4
+    assert "reeds" in capsys.readouterr().err
+    assert run("evaluate", "nobody", "--photos", "photos") == 2
+    assert run("evaluate", "reeds", "--photos", "nowhere", "--paintings", ".") == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ([], 2),
+        (["nowhere.png"], 4),
+        (["painting.png", "--photos", "nowhere"], 2),
+        (["painting.png", "--steps", "0"], 2),
+        (["painting.png", "--preset", "none"], 2),
+        (["--resume", "nowhere"], 2),
+        (["painting.png", "--device", "tpu"], 2),
+    ],
+)
+def test_wrong_words_are_one_line(
+    workplace: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int
+) -> None:
+    assert run("train", *words) == code
+    err = capsys.readouterr().err
+    assert len(err.strip().splitlines()) <= 2, err
+    assert "Traceback" not in err
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from danqing import catalog
+catalog.MODELS = Path("models")
+from danqing.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_after_a_checkpoint(workplace: Path, number: int, code: int) -> None:
+    words = ["-v", "train", "painting.png", "--folder", "run", "--steps", "100000", *SMALL[2:6], "--save-every", "100000"]
+    process = subprocess.Popen([sys.executable, "-c", CHILD, *words], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        log = Path("run/log.jsonl")
+        if log.exists() and log.stat().st_size >= 0 and (Path("run") / "train.toml").exists():
+            time.sleep(2)
+            break
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == code, err
+    assert "--resume" in err
+    assert list(Path("run").glob("step-*"))
