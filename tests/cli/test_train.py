@@ -15,11 +15,11 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed: nothing can be trained")
 pytest.importorskip("onnx", reason="onnx is not installed: nothing can be published")
 
-from danqing import catalog  # noqa: E402
-from danqing.cli.main import main  # noqa: E402
-from danqing.engines import fast  # noqa: E402
-from tests.fake_engine import picture  # noqa: E402
-from tests.pastiches import published  # noqa: E402
+from danqing import catalog
+from danqing.cli.main import main
+from danqing.engines import fast
+from tests.fake_engine import picture
+from tests.pastiches import published
 
 SMALL = ["--steps", "4", "--batch", "2", "--crop", "64", "--save-every", "2", "--sample-every", "4"]
 
@@ -48,9 +48,7 @@ def run(*words: str) -> int:
     return main(list(words))
 
 
-def test_a_style_is_trained_painted_with_and_judged(
-    workplace: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_style_is_trained_painted_with_and_judged(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("train", "painting.png", "--photos", "photos", "--folder", "run", "--json", *SMALL) == 0
     told = capsys.readouterr()
     found = json.loads(told.out)
@@ -111,7 +109,18 @@ main(sys.argv[1:])
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_after_a_checkpoint(workplace: Path, number: int, code: int) -> None:
-    words = ["-v", "train", "painting.png", "--folder", "run", "--steps", "100000", *SMALL[2:6], "--save-every", "100000"]
+    words = [
+        "-v",
+        "train",
+        "painting.png",
+        "--folder",
+        "run",
+        "--steps",
+        "100000",
+        *SMALL[2:6],
+        "--save-every",
+        "100000",
+    ]
     process = subprocess.Popen([sys.executable, "-c", CHILD, *words], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:

@@ -10,7 +10,8 @@ import typer
 
 from danqing.cli import console, progress
 from danqing.cli.options import Json, single
-from danqing.evaluation import Verdict, evaluate as judge_styles
+from danqing.evaluation import Verdict
+from danqing.evaluation import evaluate as judge_styles
 from danqing.messages import text
 
 

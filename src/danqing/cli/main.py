@@ -21,7 +21,10 @@ from danqing.cli.options import SETTINGS, Group
 from danqing.errors import DanqingError, UsageError
 from danqing.messages import text
 
-VERBS = {verb: f"danqing.cli.{verb}" for verb in ("paint", "redo", "train", "evaluate", "styles", "models", "recipe", "score", "doctor")}
+VERBS = {
+    verb: f"danqing.cli.{verb}"
+    for verb in ("paint", "redo", "train", "evaluate", "styles", "models", "recipe", "score", "doctor")
+}
 """verb -> the module whose `app` it is."""
 
 

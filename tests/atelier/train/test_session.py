@@ -103,9 +103,7 @@ def test_several_paintings_make_one_network(painting: Path, tmp_path: Path) -> N
     assert [e.name for e in catalog.styles() if e.network == "both"] == ["both-我的画", "both-other"]
 
 
-def test_what_the_last_step_needs_is_tried_before_the_first(
-    painting: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_last_step_needs_is_tried_before_the_first(painting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> float:
         raise RunFailed("the graph differs")
 
@@ -152,7 +150,7 @@ def test_a_run_is_gone_on_with_from_its_folder_alone(painting: Path, tmp_path: P
         training.prepare([painting], name="mine", **SMALL)
     with pytest.raises(UsageError, match="leave out"):
         training.prepare([painting], resume=order.folder)
-    with pytest.raises(UsageError, match="cannot change.*batch"):
+    with pytest.raises(UsageError, match=r"cannot change.*batch"):
         training.prepare(resume=order.folder, batch=8)
     with pytest.raises(UsageError, match="no training was begun"):
         training.prepare(resume=tmp_path / "nowhere")

@@ -20,7 +20,7 @@ F32 = NDArray[np.float32]
 
 
 def steps(photo: F32, style: F32, painting: F32, *, limit: int = 500) -> int:
-    """The steps to reach a painting, all pictures (H, W, 3) in 0..1, photo and painting of one size; at most `limit`."""
+    """The steps, at most `limit`, to reach a painting; (H, W, 3) in 0..1 each, photo and painting of one size."""
     judgement = Judgement(seer(), Lesson(seed=0, batch=1, crops=((0, 256),)))
     content = tensor(photo)
     targets = judgement.targets(tensor(style))
@@ -36,7 +36,7 @@ def steps(photo: F32, style: F32, painting: F32, *, limit: int = 500) -> int:
         return loss
 
     for step in range(limit):
-        reached = float(search.step(value))  # type: ignore[no-untyped-call, arg-type]
+        reached = float(search.step(value))  # type: ignore[no-untyped-call]
         if reached <= wanted:  # the value before this step
             return step
     return limit

@@ -22,11 +22,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from danqing import catalog
-from danqing.atelier import adopt
 from danqing.atelier.encoders import VGG
-from danqing.atelier.nets.pastiche import PasticheNet
-from danqing.atelier.nets.predictor import Predictor
 from danqing.atelier.train import checkpoints, publish
 from danqing.atelier.train.data import Folder, square
 from danqing.atelier.train.loop import Loop, Plan, Report

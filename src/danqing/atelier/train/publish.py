@@ -146,9 +146,7 @@ def halved_weight(name: str, value: torch.Tensor) -> torch.Tensor:
     return value if ".in" in f".{name}" else value.half().float()
 
 
-def differing(
-    graph: Path, inputs: Mapping[str, F32], output: str, expected: F32, *, allowed: float
-) -> float:
+def differing(graph: Path, inputs: Mapping[str, F32], output: str, expected: F32, *, allowed: float) -> float:
     """The greatest difference between what ONNX Runtime computes and what is expected.
 
     Raises:

@@ -72,7 +72,7 @@ def places() -> tuple[F32, F32]:
 
 def landscape(rng: np.random.Generator) -> F32:
     """A sky with clouds, ranges of hills that fade with the distance, sometimes water in front."""
-    x, y = places()
+    _, y = places()
     picture = mixed(np.clip(1.6 * y, 0, 1), colour(rng), colour(rng, 0.5, 1.0))
     clouds = np.clip(noise(rng, octaves=5) * 2 - 0.9, 0, 1)
     picture = picture + clouds[..., None] * rng.uniform(0.3, 0.8) * (1 - picture)
@@ -92,8 +92,7 @@ def landscape(rng: np.random.Generator) -> F32:
         ripples = noise(rng, octaves=6, persistence=0.8, coarsest=8)[..., None]
         water = (y > shore).astype(np.float32)[..., None]
         picture = picture * (1 - water) + (mirror * (0.8 + 0.4 * ripples)) * water
-    del x
-    return picture
+    return picture.astype(np.float32)
 
 
 def street(rng: np.random.Generator) -> F32:

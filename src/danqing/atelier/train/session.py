@@ -186,7 +186,7 @@ def opened(order: Order) -> Pastiches | OneStyle:
     net, predictor = fresh(judge) if recipe.from_scratch else bundled()
     teaching = Teaching(net, predictor, judge, lesson, styles=len(pictures))
     for value in predictor.parameters():
-        value.requires_grad_(requires_grad=False)
+        value.requires_grad_(False)
     method = Pastiches(teaching, order.photos, Held(pictures), gallery=Held(pictures))
     method.fill_table()
     return method
@@ -270,9 +270,7 @@ def written(order: Order, loop: Loop, folder: Path) -> Card:
             raise TypeError("a training without styles")
         vectors = {s.name: v.detach().float().numpy() for s, v in zip(known, teaching.table, strict=True)}
         papers["teacher"] = "compact, danqing's own"
-        return publish.pastiche(
-            teaching.net, teaching.predictor, vectors, known, folder, name=recipe.name, **papers
-        )
+        return publish.pastiche(teaching.net, teaching.predictor, vectors, known, folder, name=recipe.name, **papers)
     net = method.model.get_submodule("net")
     if not isinstance(net, Johnson):
         raise TypeError(f"no way to write {type(net).__name__}")
@@ -285,7 +283,9 @@ def written(order: Order, loop: Loop, folder: Path) -> Card:
 
 def sheet(order: Order, loop: Loop) -> Image.Image:
     """Some photographs, painted in each style with the averaged weights."""
-    photos = [square(order.photos.picture(number), SHEET_SIDE) for number in range(min(SHEET_PHOTOS, len(order.photos)))]
+    photos = [
+        square(order.photos.picture(number), SHEET_SIDE) for number in range(min(SHEET_PHOTOS, len(order.photos)))
+    ]
     x = (stacked(photos).float() / 255).to(loop.device)
     method, model = loop.method, loop.model
     kept = {name: value.detach().clone() for name, value in model.state_dict().items()}
