@@ -36,6 +36,12 @@ STRIPS: dict[str, list[dict[str, Any]]] = {
     "style_loss": [{"style_loss": loss} for loss in ("covariance", "gram", "wasserstein", "histogram")],
     "tv_weight": [{"tv_weight": weight} for weight in (0, 0.1, 0.5, 2)],
     "steps": [{"steps": steps} for steps in (15, 45, 130, 500)],
+    "presets": [  # on `compact`, which ends at relu5_1; the true VGG-19 has to be fetched
+        {"preset": "gatys", "encoder": "compact", "content_layers": {"relu4_2": 1}},
+        {"preset": "lbfgs-tv", "encoder": "compact"},
+        {"preset": "tutorial", "encoder": "compact"},
+        {"preset": "crowsonkb", "encoder": "compact"},
+    ],
     "frequency_slope": [{"frequency_slope": slope} for slope in (0, 0.45, 0.8, 1.2)],
 }
 

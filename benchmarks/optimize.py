@@ -161,7 +161,7 @@ def same_network() -> VGG:
 
 
 def chase(pair: tuple[str, str], painted: Path, *, size: int) -> dict[str, Any]:
-    """Our engine on (a)'s losses until (a)'s loss is that of the picture `painted`: seconds of painting, and the curve."""
+    """Our engine on (a)'s losses until (a)'s loss is that of a picture: the seconds of painting, and the curve."""
     content_file, style_file = files_of(pair)
     loss = plain.lbfgs_tv_loss(
         plain.network(SHARED / "weights"), plain.read(content_file, size), plain.read(style_file, size)

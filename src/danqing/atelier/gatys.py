@@ -43,17 +43,17 @@ from danqing.stylizer import Estimate, OnStep, Pastiche, Prior, Step
 COARSEST = 128
 """Long side of the coarsest level, px: at this size the encoder's deepest layer sees most of the picture."""
 
-BASE_BYTES = 450 << 20
+BASE_BYTES = 400 << 20
 """Memory of the process before a picture is there."""
 
-BYTES_PER_PIXEL = 1100
+BYTES_PER_PIXEL = 1150
 """Peak memory of a pixel besides the encoder's: pictures, and the 20 steps that L-BFGS remembers."""
 
-BYTES_PER_VALUE = {False: 11.0, True: 5.0}
+BYTES_PER_VALUE = {False: 3.8, True: 2.1}
 """Peak memory of every value that the encoder computes, in bfloat16, without and with checkpointed activations."""
 
-SECONDS_PER_VALUE, SECONDS_PER_PRODUCT = 1.5e-8, 8e-12
-"""Time on one core, in bfloat16, of a value and of a multiplication, gradients included."""
+SECONDS_PER_VALUE, SECONDS_PER_PRODUCT = 1.5e-8, 2.7e-11
+"""Time on one core, in bfloat16, of a value and of a multiplication, gradients included (docs/benchmarks.md)."""
 
 FINE, BROAD = 0.4, 2.0
 """How large a style is seen by the finest and the broadest brush."""
@@ -201,7 +201,7 @@ class GatysStylizer:
         pixel = BYTES_PER_PIXEL + single * values * BYTES_PER_VALUE[recipe.checkpoint]
         weights = 4 * sum(value.numel() for value in encoder.parameters())
         memory = BASE_BYTES + 2 * weights + int(size[0] * size[1] * pixel)
-        return Estimate(memory=memory, seconds=2 + worked * step / machine.cores())
+        return Estimate(memory=memory, seconds=3 + worked * step / machine.cores())
 
     def _encoder(self, recipe: Recipe) -> tuple[VGG, Card]:
         """What the recipe sees with; opened once."""
