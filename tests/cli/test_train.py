@@ -102,7 +102,7 @@ from pathlib import Path
 from danqing import catalog
 catalog.MODELS = Path("models")
 from danqing.cli.main import main
-main(sys.argv[1:])
+sys.exit(main(sys.argv[1:]))
 """
 
 

@@ -36,7 +36,7 @@ def steps(photo: F32, style: F32, painting: F32, *, limit: int = 500) -> int:
         return loss
 
     for step in range(limit):
-        reached = float(search.step(value))  # type: ignore[no-untyped-call]
+        reached = float(search.step(value).detach())  # type: ignore[no-untyped-call]
         if reached <= wanted:  # the value before this step
             return step
     return limit

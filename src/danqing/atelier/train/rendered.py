@@ -92,7 +92,8 @@ def landscape(rng: np.random.Generator) -> F32:
         ripples = noise(rng, octaves=6, persistence=0.8, coarsest=8)[..., None]
         water = (y > shore).astype(np.float32)[..., None]
         picture = picture * (1 - water) + (mirror * (0.8 + 0.4 * ripples)) * water
-    return picture.astype(np.float32)
+    result: F32 = picture.astype(np.float32)
+    return result
 
 
 def street(rng: np.random.Generator) -> F32:
