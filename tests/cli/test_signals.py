@@ -63,7 +63,7 @@ def test_one_signal_ends_after_the_step_and_keeps_what_is_there(photo: Path, nam
 
 
 def test_a_second_ctrl_c_ends_at_once_even_within_a_long_step(photo: Path) -> None:
-    process = painting(photo, seconds="0.3")
+    process = painting(photo, seconds="1")
     process.send_signal(signal.SIGINT)
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
