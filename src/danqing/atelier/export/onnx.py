@@ -13,7 +13,7 @@ from torch import nn
 from danqing.atelier.encoders import VGG
 from danqing.atelier.export.graph import Graph, value
 from danqing.atelier.nets.johnson import BLOCKS, CAFFE_MEAN, SHAVED, ConvLayer, Johnson, Shaving
-from danqing.atelier.nets.pastiche import COLOUR, MARGIN, NEWTON_STEPS, Conditional, PasticheNet
+from danqing.atelier.nets.pastiche import COLOUR, LEAST, MARGIN, NEARLY_FLAT, NEWTON_STEPS, Conditional, PasticheNet
 from danqing.atelier.nets.predictor import REACH, USUAL, Predictor
 
 
@@ -113,7 +113,7 @@ class _Pastiche:
         colour, *parts = graph.split(vector, [COLOUR, *net.sizes], axis=1)
         shapes = {size: graph.constant(np.array([1, size, 1, 1], dtype=np.int64)) for size in set(net.sizes)}
         style = iter([graph.add("Reshape", p, shapes[size]) for p, size in zip(parts, net.sizes, strict=True)])
-        plain, tinted = self.recoloured(x, colour)
+        tinted, plain = self.recoloured(x, colour)
         half, quarter = self.normalized("relu2_1"), self.normalized("relu3_1")
         h = graph.add("Relu", self.conditional(quarter, "down", style))
         h = self.blocks(h, "blocks_8", style)
@@ -178,26 +178,33 @@ class _Pastiche:
         def shaped(name: str, shape: list[int]) -> str:
             return graph.add("Reshape", name, graph.constant(np.array(shape, dtype=np.int64)))
 
-        mean = graph.add("ReduceMean", x, axes=[2, 3], keepdims=1)
-        flat = shaped(graph.add("Sub", x, mean), [0, 3, -1])
+        def times_eye(factor: float) -> str:
+            return graph.constant(np.float32(factor) * np.eye(3, dtype=np.float32))
+
+        flat = shaped(graph.add("Sub", x, graph.add("ReduceMean", x, axes=[2, 3], keepdims=1)), [0, 3, -1])
         squares = graph.add("MatMul", flat, graph.add("Transpose", flat, perm=[0, 2, 1]))
         count = graph.add("Cast", graph.add("Gather", graph.add("Shape", flat), graph.constant(np.array(2))), to=1)
-        eye = graph.constant(np.eye(3, dtype=np.float32))
-        covariance = graph.add(
-            "Add", graph.add("Div", squares, count), graph.constant(1e-3 * np.eye(3, dtype=np.float32))
-        )
+        covariance = graph.add("Add", graph.add("Div", squares, count), times_eye(LEAST**2))
+        middle, root = graph.split(colour, [3, 9], axis=1)
+        root = graph.add("Add", shaped(root, [-1, 3, 3]), times_eye(LEAST))
+        across = graph.add("Transpose", root, perm=[0, 2, 1])
+        both = graph.add("MatMul", graph.add("MatMul", root, covariance), across)
         axes = graph.constant(np.array([1, 2], dtype=np.int64))
-        trace = graph.add("ReduceSum", graph.add("Mul", covariance, eye), axes, keepdims=1)
-        y, z = graph.add("Div", covariance, trace), eye
+        trace = graph.add("ReduceSum", graph.add("Mul", both, times_eye(1)), axes, keepdims=1)
+        y, z = graph.add("Add", graph.add("Div", both, trace), times_eye(NEARLY_FLAT)), times_eye(1)
         for _ in range(NEWTON_STEPS):
             product = graph.add("Mul", graph.add("MatMul", z, y), graph.number(0.5))
-            t = graph.add("Sub", graph.constant(1.5 * np.eye(3, dtype=np.float32)), product)
+            t = graph.add("Sub", times_eye(1.5), product)
             y, z = graph.add("MatMul", y, t), graph.add("MatMul", t, z)
-        plain = graph.add("MatMul", graph.add("Div", z, graph.add("Sqrt", trace)), flat)
-        middle, root = graph.split(colour, [3, 9], axis=1)
-        tinted = graph.add("Add", graph.add("MatMul", shaped(root, [-1, 3, 3]), plain), shaped(middle, [-1, 3, 1]))
+        z = graph.add("Div", z, graph.add("Sqrt", trace))
+        turned = graph.add("MatMul", graph.add("MatMul", across, z), root)
+        centred = graph.add("MatMul", turned, flat)
+        size = graph.add("ReduceSum", graph.add("Mul", root, root), axes, keepdims=1)
+        deviation = graph.add("Sqrt", graph.add("Div", size, graph.number(3)))
+        tinted = graph.add("Add", centred, shaped(middle, [-1, 3, 1]))
         shape = graph.add("Shape", x)
-        return graph.add("Reshape", plain, shape), graph.add("Reshape", tinted, shape)
+        plain = graph.add("Div", centred, deviation)
+        return graph.add("Reshape", tinted, shape), graph.add("Reshape", plain, shape)
 
 
 class _Johnson:

@@ -38,8 +38,11 @@ COLOUR = 12
 """The first entries of a style vector: the mean of the style's colours, and the root of their covariance, by rows."""
 
 
-NEWTON_STEPS = 12
+NEWTON_STEPS = 14
 """Of the iteration that finds an inverse root."""
+
+LEAST, NEARLY_FLAT = 0.02, 2e-3
+"""Deviation that is added to every colour, and to the smallest of the eigenvalues whose roots are taken."""
 
 
 class Conditional(nn.Module):
@@ -149,7 +152,7 @@ class PasticheNet(nn.Module):
         parts = [part[:, :, None, None] for part in torch.split(vectors[:, COLOUR:], self.sizes, dim=1)]
         half, quarter = (normalized(features[layer]).to(features[layer].dtype) for layer in ("relu2_1", "relu3_1"))
         style = iter([part.to(half.dtype) for part in parts])
-        plain, tinted = recoloured(x, vectors[:, :COLOUR])
+        tinted, plain = recoloured(x, vectors[:, :COLOUR])
         h = F.relu(self.down(quarter, style))
         for block in self.blocks_8:
             h = block(h, style)
@@ -181,22 +184,26 @@ def normalized(features: Tensor) -> Tensor:
 
 
 def recoloured(x: Tensor, colour: Tensor) -> tuple[Tensor, Tensor]:
-    """Photos (N, 3, H, W) with mean 0 and covariance 1, and in the colours (N, 12) of a style; both float32.
+    """Photos (N, 3, H, W) in the colours (N, 12) of a style, and the same with mean 0 and deviation 1; both float32.
 
-    The inverse root of the photo's covariance is found by Newton and Schulz's iteration, which is made of products
-    only (Higham 2008, equation 6.35).
+    The map is the one that moves colours least (Pitie & Kokaram 2007), as `image.color.transfer` has it, written with
+    the root S of the style's covariance alone: S (S C S)^(-1/2) S for the photo's covariance C. The inverse root is
+    found by Newton and Schulz's iteration, which is made of products only (Higham 2008, equation 6.35).
     """
     with torch.autocast(x.device.type, enabled=False):
-        x = x.float()
-        mean = x.mean((2, 3), keepdim=True)
-        flat = (x - mean).flatten(2)
+        x, colour = x.float(), colour.float()
+        flat = (x - x.mean((2, 3), keepdim=True)).flatten(2)
         eye = torch.eye(3, dtype=x.dtype, device=x.device)
-        covariance = flat @ flat.mT / flat.shape[2] + 1e-3 * eye  # a picture of one colour stays one
-        trace = covariance.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
-        y, z = covariance / trace, eye.expand_as(covariance)
+        covariance = flat @ flat.mT / flat.shape[2] + LEAST**2 * eye  # a picture of one colour stays one
+        root = colour[:, 3:].reshape(-1, 3, 3) + LEAST * eye
+        both = root @ covariance @ root.mT  # has an inverse root whatever the vector holds
+        trace = both.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
+        y = both / trace + NEARLY_FLAT * eye
+        z = eye.expand_as(y)
         for _ in range(NEWTON_STEPS):
             t = 1.5 * eye - 0.5 * (z @ y)
             y, z = y @ t, t @ z
-        plain = (z / trace.sqrt()) @ flat
-        tinted = colour[:, 3:].reshape(-1, 3, 3).float() @ plain + colour[:, :3, None].float()
-    return plain.reshape(x.shape), tinted.reshape(x.shape)
+        centred = root.mT @ (z / trace.sqrt()) @ root @ flat
+        deviation = (root.square().sum((1, 2), keepdim=True) / 3).sqrt()
+        tinted = centred + colour[:, :3, None]
+        return tinted.reshape(x.shape), (centred / deviation).reshape(x.shape)
