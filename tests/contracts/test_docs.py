@@ -88,7 +88,9 @@ def test_every_page_is_in_the_index() -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permission")
-@pytest.mark.parametrize("script", ["scripts/demo", "scripts/test", "scripts/check", "scripts/docs", ".ci/run"])
+@pytest.mark.parametrize(
+    "script", [*(f"scripts/{name}" for name in ("demo", "test", "check", "docs", "kills")), ".ci/run"]
+)
 def test_every_script_can_be_typed(script: str) -> None:
     assert os.access(ROOT / script, os.X_OK)
 

@@ -141,6 +141,9 @@ def test_a_checkpoint_that_cannot_be_written_leaves_nothing(
     assert caplog.text.count("the training goes on") == 4
 
 
+KILLS = int(os.environ.get("DANQING_KILLS", "10"))
+"""How often the training is killed; scripts/kills makes it a hundred."""
+
 CHILD = """
 import sys
 from pathlib import Path
@@ -152,19 +155,19 @@ loop = trained(Path(sys.argv[1]))
 
 
 def test_killed_at_any_moment_it_ends_the_same(tmp_path: Path) -> None:
-    """SIGKILL ten times at growing delays after the first checkpoint appears, some of them inside a save."""
+    """SIGKILL `KILLS` times at growing delays after the first checkpoint appears, some of them inside a save."""
     torch.set_num_threads(1)
     whole = trained(tmp_path / "whole")
     folder = tmp_path / "killed"
     root = Path(__file__).parents[3]
-    for attempt in range(10):
+    for attempt in range(KILLS):
         process = subprocess.Popen([sys.executable, "-c", CHILD, str(folder)], cwd=root, env=os.environ.copy())
         before = {p.name for p in folder.glob("*")} if folder.exists() else set()
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
             now = {p.name for p in folder.glob("*")} if folder.exists() else set()
             if any("step-" in name or ".danqing-" in name for name in now - before):
-                time.sleep(0.002 * attempt)
+                time.sleep(0.002 * (attempt % 10))
                 break
             time.sleep(0.0005)
         process.send_signal(signal.SIGKILL)
