@@ -29,6 +29,9 @@ from danqing.recipe import TrainRecipe
 RECIPE, FACTS, PAINTINGS = "train.toml", "run.json", "paintings"
 """What lies in a run's folder besides what the training writes."""
 
+BUDGETS = frozenset({"steps", "epochs", "hours"})
+"""Knobs that each say how long."""
+
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 LARGEST = 1024
@@ -99,6 +102,8 @@ def prepare(
         DanqingError: one line that says what is wrong.
     """
     given = {key: value for key, value in knobs.items() if value is not None}
+    if given.keys() & BUDGETS:  # instead of the preset's, or of what the run began with
+        given = dict.fromkeys(BUDGETS) | given
     if device not in DEVICES:
         raise UsageError(text("train.no_device", name=shown(device), known=", ".join(DEVICES)))
     if resume is not None:
@@ -185,11 +190,9 @@ def _resumed(folder: Path, given: dict[str, Any], *, device: str) -> Training:
     if not (folder / RECIPE).exists():
         raise UsageError(text("train.no_run", folder=shown(folder)))
     recipe = TrainRecipe.load(folder / RECIPE)
-    fixed = set(given) - {"steps", "epochs", "hours", "learning_rate", "save_every", "sample_every"}
+    fixed = set(given) - BUDGETS - {"learning_rate", "save_every", "sample_every"}
     if fixed:
         raise UsageError(text("train.fixed", knobs=", ".join(sorted(fixed))))
-    if given.keys() & {"steps", "epochs", "hours"}:
-        given = {"steps": None, "epochs": None, "hours": None} | given
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     styles = [LearntStyle.model_validate(values) for values in facts["styles"]]
     return Training(

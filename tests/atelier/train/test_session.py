@@ -144,6 +144,11 @@ def test_what_cannot_be_meant_is_one_line(painting: Path, knobs: dict[str, objec
     assert not (catalog.home() / "runs").exists()
 
 
+def test_what_is_asked_for_counts_more_than_the_preset(painting: Path) -> None:
+    recipe = training.prepare([painting], preset="pytorch-examples", steps=7, batch=2).recipe
+    assert (recipe.method, recipe.losses, recipe.steps, recipe.epochs) == ("johnson", "pytorch-examples", 7, None)
+
+
 def test_a_run_is_gone_on_with_from_its_folder_alone(painting: Path, tmp_path: Path) -> None:
     order = training.prepare([painting], name="mine", **SMALL)
     with pytest.raises(UsageError, match="--resume"):
