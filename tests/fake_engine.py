@@ -43,6 +43,8 @@ class FakeStylizer:
     ) -> Pastiche:
         call = {"content": content, "styles": styles, "recipe": recipe, "prior": prior, "weights": self.encoder_weights}
         self.calls.append(SimpleNamespace(**call))
+        if "FAKE_MARK" in os.environ:
+            Path(os.environ["FAKE_MARK"]).touch()
         total = sum(s.weight for s in styles)
         colour = sum(np.float32(s.weight / total) * s.source.pixels.mean(axis=(0, 1)) for s in styles)
         begin = prior.picture.pixels if prior else content.pixels

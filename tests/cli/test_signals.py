@@ -16,11 +16,15 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 
-PROGRAM = """
-import signal, sys, pathlib, pytest
+AWAKE = """
+import signal, sys
 for name in ("SIGHUP", "SIGTERM"):  # nohup and a shell's background hand down ignored signals
     signal.signal(getattr(signal, name), signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
+
+PROGRAM = f"""{AWAKE}
+import pathlib, pytest
 from tests.fake_engine import install
 install(pytest.MonkeyPatch(), pathlib.Path(sys.argv.pop(1)))
 from danqing.cli.main import main
@@ -29,15 +33,21 @@ sys.exit(main())
 
 
 def start(folder: Path, *arguments: str, seconds: str = "0.05", **settings: object) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "FAKE_SECONDS": seconds, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    mark = str(folder / "painting")
+    environment = {
+        **os.environ,
+        "FAKE_SECONDS": seconds,
+        "FAKE_MARK": mark,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
+    }
     command = [sys.executable, "-c", PROGRAM, str(folder), *arguments]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | settings
     return subprocess.Popen(command, env=environment, **streams)  # type: ignore[call-overload, no-any-return]
 
 
 def begun(process: subprocess.Popen[bytes], mark: Path) -> None:
-    """Wait until the first intermediate picture is there."""
-    deadline = time.monotonic() + 30
+    """Wait until a file is there: an intermediate picture, or what the engine leaves when it is called."""
+    deadline = time.monotonic() + 120
     while not mark.exists():
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.01)
@@ -75,7 +85,7 @@ def test_a_second_ctrl_c_ends_at_once_even_within_a_long_step(photo: Path) -> No
     assert not [p for p in photo.parent.iterdir() if p.suffix == ".tmp"]
 
 
-BUSY = """
+BUSY = f"""{AWAKE}
 import hashlib
 from danqing.cli.interrupt import listening
 with listening() as interrupt:
@@ -99,8 +109,8 @@ def test_a_second_ctrl_c_ends_at_once_even_when_python_does_not_run() -> None:
 
 
 def test_before_the_first_step_one_ctrl_c_ends(photo: Path) -> None:
-    process = start(photo.parent, "paint", str(photo), "-s", "great-wave", seconds="3")
-    time.sleep(1.5)
+    process = start(photo.parent, "paint", str(photo), "-s", "great-wave", seconds="9")
+    begun(process, photo.with_name("painting"))
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=10)
     assert process.returncode == 130 and b"Traceback" not in err

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ pytest.importorskip("onnx", reason="onnx is not installed: nothing can be publis
 from danqing import catalog
 from danqing.cli.main import main
 from danqing.engines import fast
+from tests.cli.test_signals import AWAKE, begun
 from tests.fake_engine import picture
 from tests.pastiches import published
 
@@ -96,8 +96,7 @@ def test_wrong_words_are_one_line(
     assert "Traceback" not in err
 
 
-CHILD = """
-import sys
+CHILD = f"""{AWAKE}
 from pathlib import Path
 from danqing import catalog
 catalog.MODELS = Path("models")
@@ -109,26 +108,9 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_after_a_checkpoint(workplace: Path, number: int, code: int) -> None:
-    words = [
-        "-v",
-        "train",
-        "painting.png",
-        "--folder",
-        "run",
-        "--steps",
-        "100000",
-        *SMALL[2:6],
-        "--save-every",
-        "100000",
-    ]
+    words = ["train", "painting.png", "--folder", "run", *SMALL[2:6], "--steps", "100000", "--save-every", "1"]
     process = subprocess.Popen([sys.executable, "-c", CHILD, *words], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        log = Path("run/log.jsonl")
-        if log.exists() and log.stat().st_size >= 0 and (Path("run") / "train.toml").exists():
-            time.sleep(2)
-            break
-        time.sleep(0.05)
+    begun(process, Path("run/step-00000001"))
     process.send_signal(number)
     _, err = process.communicate(timeout=120)
     assert process.returncode == code, err
