@@ -13,7 +13,16 @@ from torch import nn
 from danqing.atelier.encoders import VGG
 from danqing.atelier.export.graph import Graph, value
 from danqing.atelier.nets.johnson import BLOCKS, CAFFE_MEAN, SHAVED, ConvLayer, Johnson, Shaving
-from danqing.atelier.nets.pastiche import COLOUR, LEAST, MARGIN, NEARLY_FLAT, NEWTON_STEPS, Conditional, PasticheNet
+from danqing.atelier.nets.pastiche import (
+    BANDS,
+    COLOUR,
+    LEAST,
+    MARGIN,
+    NEARLY_FLAT,
+    NEWTON_STEPS,
+    Conditional,
+    PasticheNet,
+)
 from danqing.atelier.nets.predictor import REACH, USUAL, Predictor
 
 
@@ -110,7 +119,8 @@ class _Pastiche:
         x = graph.add("Pad", "picture", pads, mode="reflect")
         _encoder(graph, net.encoder, x, ["relu2_1", "relu3_1"])
         vector = graph.add("MatMul", "weights", "vectors")
-        colour, *parts = graph.split(vector, [COLOUR, *net.sizes], axis=1)
+        colour, *parts = graph.split(vector, [COLOUR, *[1] * len(BANDS), *net.sizes], axis=1)
+        kept, parts = parts[: len(BANDS)], parts[len(BANDS) :]
         shapes = {size: graph.constant(np.array([1, size, 1, 1], dtype=np.int64)) for size in set(net.sizes)}
         style = iter([graph.add("Reshape", p, shapes[size]) for p, size in zip(parts, net.sizes, strict=True)])
         tinted, plain = self.recoloured(x, colour)
@@ -121,14 +131,25 @@ class _Pastiche:
         h = self.joined(h, "2", half, style)
         h = self.joined(h, "1", plain, style)
         h = graph.add("Tanh", graph.convolution(h, net.out, "out"))
-        areas = graph.add("AveragePool", tinted, kernel_shape=[8, 8], strides=[8, 8])
-        h = graph.add("Add", self.larger(areas, 8), h)
+        h = graph.add("Add", self.based(tinted, kept), h)
         start, end, axes = (graph.constant(np.array(v, dtype=np.int64)) for v in ([MARGIN] * 2, [-MARGIN] * 2, [2, 3]))
         h = graph.add("Slice", h, start, end, axes)
         graph.add("Clip", h, graph.number(0), graph.number(1), name="painting")
         picture, painting = (value(name, ["pictures", 3, "height", "width"]) for name in ("picture", "painting"))
         vectors, weights = value("vectors", ["styles", net.vector_size]), value("weights", [1, "styles"])
         return graph.model([picture, vectors, weights], [painting], name="pastiche")
+
+    def based(self, tinted: str, kept: list[str]) -> str:
+        """The photo in the style's colours, with as much of its detail as is kept."""
+        graph = self.graph
+        one = graph.constant(np.array([-1, 1, 1, 1], dtype=np.int64))
+        pooled = [graph.add("AveragePool", tinted, kernel_shape=[band] * 2, strides=[band] * 2) for band in BANDS]
+        levels = [*(self.larger(areas, band) for areas, band in zip(pooled, BANDS, strict=True)), tinted]
+        base = levels[0]
+        for coarse, fine, share in zip(levels[:-1], levels[1:], kept, strict=True):
+            detail = graph.add("Mul", graph.add("Sub", fine, coarse), graph.add("Reshape", share, one))
+            base = graph.add("Add", base, detail)
+        return base
 
     def joined(self, h: str, place: str, other: str, style: Iterator[str]) -> str:
         """Twice as large, joined with what lies at that resolution, and the blocks there."""

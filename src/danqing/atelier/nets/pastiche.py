@@ -1,12 +1,13 @@
 """The pastiche network: a photo and a style vector go in, a painting comes out, in one pass.
 
-Everything in it that depends on the style is the style vector, float32 (P,): the colours that the photo takes on, and
-the scale and shift of every channel of every convolution (conditional normalisation, Dumoulin et al. 2017; FiLM, Perez
-et al. 2018). Vectors may be mixed. The network knows neither styles nor how their vectors are found (`predictor.py`).
+Everything in it that depends on the style is the style vector, float32 (P,): the colours that the photo takes on, how
+much of its detail stays, and the scale and shift of every channel of every convolution (conditional normalisation,
+Dumoulin et al. 2017; FiLM, Perez et al. 2018). Vectors may be mixed. The network knows neither styles nor how their
+vectors are found (`predictor.py`).
 
     photo -> margin -> compact encoder, frozen -> relu2_1 (1/2), relu3_1 (1/4), normalised
           -> residual blocks at 1/8 -> up, joined with relu3_1 -> up, joined with relu2_1 -> up, joined with the photo
-          -> added to the photo's own large areas in the style's colours
+          -> added to the photo in the style's colours, with as much of its detail as the style leaves
 
 Departures from Johnson et al. 2016 and Dumoulin et al. 2017, measured in docs/experiments.md:
 - features are normalised once, where they leave the encoder, and nowhere after: that halves the time of a picture, and
@@ -37,6 +38,8 @@ BLOCKS = (0, 1, 1, 4)
 COLOUR = 12
 """The first entries of a style vector: the mean of the style's colours, and the root of their covariance, by rows."""
 
+BANDS = (8, 2)
+"""px: of the photo in the style's colours, what is finer than these stays by the next entries of the vector."""
 
 NEWTON_STEPS = 14
 """Of the iteration that finds an inverse root."""
@@ -120,11 +123,11 @@ class PasticheNet(nn.Module):
     @property
     def vector_size(self) -> int:
         """P, the length of a style vector."""
-        return COLOUR + sum(self.sizes)
+        return COLOUR + len(BANDS) + sum(self.sizes)
 
     def neutral(self) -> Tensor:
         """The vector (P,) of usual scales, no shifts, and grey: where learning begins."""
-        parts = [torch.full((3,), 0.5), 0.2 * torch.eye(3).flatten()]
+        parts = [torch.full((3,), 0.5), 0.2 * torch.eye(3).flatten(), torch.ones(len(BANDS))]
         for module in self._conditionals():
             parts += [torch.full((len(module.weight),), module.usual), torch.zeros(len(module.weight))]
         return torch.cat(parts)
@@ -149,7 +152,9 @@ class PasticheNet(nn.Module):
 
     def paint(self, x: Tensor, features: dict[str, Tensor], vectors: Tensor) -> Tensor:
         """The painting of photos with margins (N, 3, H, W) and their features, margins included."""
-        parts = [part[:, :, None, None] for part in torch.split(vectors[:, COLOUR:], self.sizes, dim=1)]
+        kept = vectors[:, COLOUR : COLOUR + len(BANDS), None, None].float()
+        scales = torch.split(vectors[:, COLOUR + len(BANDS) :], self.sizes, dim=1)
+        parts = [part[:, :, None, None] for part in scales]
         half, quarter = (normalized(features[layer]).to(features[layer].dtype) for layer in ("relu2_1", "relu3_1"))
         style = iter([part.to(half.dtype) for part in parts])
         tinted, plain = recoloured(x, vectors[:, :COLOUR])
@@ -166,14 +171,20 @@ class PasticheNet(nn.Module):
             h = block(h, style)
         h = torch.cat([double(self.narrow_1(h)), plain.to(h.dtype)], 1)
         h = F.relu(self.join_1(h, style))
-        areas = F.interpolate(F.avg_pool2d(tinted, 8), scale_factor=8, mode="bilinear", align_corners=False)
-        painted: Tensor = areas + self.out(h).float().tanh()
+        large, middle = (smoothed(tinted, band) for band in BANDS)
+        base = large + kept[:, :1] * (middle - large) + kept[:, 1:] * (tinted - middle)
+        painted: Tensor = base + self.out(h).float().tanh()
         return painted
 
 
 def double(x: Tensor) -> Tensor:
     """(N, C, h, w) -> (N, C, 2h, 2w), bilinear."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def smoothed(x: Tensor, size: int) -> Tensor:
+    """A picture (N, C, H, W) without what is finer than `size` px, by which its sides can be divided."""
+    return F.interpolate(F.avg_pool2d(x, size), scale_factor=size, mode="bilinear", align_corners=False)
 
 
 def normalized(features: Tensor) -> Tensor:
