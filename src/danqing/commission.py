@@ -189,11 +189,14 @@ def _engine(recipe: Recipe, styles: Sequence[Style]) -> str:
     """The engine that is meant: what a network has learnt is painted at once, unless a knob asks for the other way.
 
     Raises:
-        UsageError: the fast engine with knobs that it does not have.
+        UsageError: the fast engine with knobs that it does not have, or with a picture as a style.
     """
     turned = recipe.of_optimization()
     if recipe.engine in engines.BY_NAME and turned:
         raise UsageError(text("api.not_fast", engine=recipe.engine, knobs=", ".join(turned)))
+    pictures = [style.name for style in styles if not isinstance(style.source, str)]
+    if recipe.engine in engines.BY_NAME and pictures:
+        raise UsageError(text("engines.not_in_gallery", name=pictures[0]))
     if recipe.engine != "auto":
         return recipe.engine
     learnt = {entry.name for entry in catalog.styles() if entry.network}

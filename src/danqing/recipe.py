@@ -13,7 +13,7 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import tomli_w
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -93,6 +93,8 @@ class Knobs(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     version: Literal[1] = RECIPE_VERSION
+    refusal: ClassVar[str] = "recipe.bad_knobs"
+    """The sentence that says which knobs cannot be meant."""
 
     @field_validator("version", mode="before")
     @classmethod
@@ -166,7 +168,7 @@ class Knobs(BaseModel):
         try:
             return type(self).model_validate(values)
         except ValidationError as error:
-            raise UsageError(text("recipe.bad_knobs", problems=told(error, type(self)))) from error
+            raise UsageError(text(self.refusal, problems=told(error, type(self)))) from error
 
     def fingerprint(self) -> str:
         """sha256 of everything that decides what comes of it: equal recipes have equal fingerprints.
@@ -266,6 +268,8 @@ class Recipe(Knobs):
 
 class TrainRecipe(Knobs):
     """Everything that decides what a training makes; the same recipe and pictures make the same network."""
+
+    refusal: ClassVar[str] = "train.bad_knobs"
 
     name: str = Field(default="", pattern=r"^[\w.-]*$", max_length=60)
     styles: tuple[Source, ...] = Field(default=(), max_length=256)

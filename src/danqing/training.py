@@ -17,7 +17,7 @@ from typing import Any
 
 from danqing import catalog, engines, inputs
 from danqing.card import Card, LearntStyle
-from danqing.errors import UsageError
+from danqing.errors import ModelMissing, UsageError
 from danqing.files import atomic_write, shown
 from danqing.image import mask
 from danqing.image.fit import fit
@@ -116,9 +116,12 @@ def prepare(
     read = [inputs.read(source) for source in paintings]
     stems = [clean(Path(one.source.name).stem) for one in read]
     called = name or stems[0]
-    if called in {card.name for card in catalog.cards()} | {entry.name for entry in catalog.styles()}:
+    known = {card.name for card in catalog.cards()}
+    if called in known | {entry.name for entry in catalog.styles()}:
         raise UsageError(text("train.name_taken", name=called))
     recipe = recipe.turned({"name": called, "styles": tuple(one.source for one in read)} | given)
+    if recipe.method == "pastiche" and not recipe.from_scratch and "pastiche" not in known:
+        raise ModelMissing(text("train.no_network"))
     names = [called] if len(read) == 1 else [f"{called}-{stem}" for stem in stems]
     if len(set(names)) < len(names):
         raise UsageError(text("train.same_names", names=", ".join(sorted(names))))

@@ -49,7 +49,7 @@ class TrainVerb(Verb):
 
 
 def train(
-    paintings: Annotated[list[Path] | None, typer.Argument(metavar="[PAINTING...]", show_default=False)] = None,
+    paintings: Annotated[list[Path] | None, typer.Argument(metavar="PAINTING", show_default=False)] = None,
     photos: Annotated[Path | None, typer.Option("--photos", metavar="DIR", show_default=False)] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", show_default=False)] = None,
     folder: Annotated[Path | None, typer.Option("--folder", metavar="DIR", show_default=False)] = None,
