@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 pytest.importorskip("torch", reason="torch is not installed: no network can be published")
 pytest.importorskip("onnx", reason="onnx is not installed: no network can be published")
 
 import torch
 
-from danqing.atelier.nets.pastiche import PasticheNet
-from danqing.atelier.nets.predictor import Predictor
+from danqing.atelier.nets.pastiche import STYLED, PasticheNet
+from danqing.atelier.nets.predictor import Predictor, given
 from danqing.atelier.train import publish
 from danqing.card import Card, LearntStyle
 
@@ -33,13 +34,22 @@ def drawn(*, seed: int = 3) -> tuple[PasticheNet, Predictor]:
     return net.eval(), predictor.eval()
 
 
+def vector(net: PasticheNet, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A style vector: the statistics of a drawn picture, and drawn entries near the neutral ones."""
+    coarse = rng.random((1, 3, 12, 16), dtype=np.float32) ** 2
+    picture = torch.from_numpy(np.kron(coarse, np.ones((8, 8), dtype=np.float32)))
+    with torch.no_grad():
+        head = given(net.encoder(picture, list(STYLED[1:])), picture)[0].numpy()
+    tail = net.neutral().numpy()
+    return np.concatenate([head, tail + 0.3 * rng.normal(size=tail.shape)]).astype(np.float32)
+
+
 def published(folder: Path, *, seed: int = 3, name: str = "pastiche", prefix: str = "") -> Card:
     """Network, predictor and styles of a seed as files in `folder`; the network's card."""
     folder.mkdir(parents=True, exist_ok=True)
     net, predictor = drawn(seed=seed)
     rng = np.random.default_rng(seed)
     styles = [style.model_copy(update={"name": prefix + style.name}) for style in STYLES]
-    drawn_vectors = rng.normal(size=(len(styles), 3, net.vector_size)).astype(np.float32)
-    vectors = {s.name: net.neutral().numpy() + 0.3 * v for s, v in zip(styles, drawn_vectors, strict=True)}
+    vectors = {style.name: np.stack([vector(net, rng) for _ in range(3)]) for style in styles}
     origin = {"origin": "a test", "teacher": "none", "data": "none"}
     return publish.pastiche(net, predictor, vectors, styles, folder, name=name, **origin)

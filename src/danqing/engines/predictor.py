@@ -1,7 +1,7 @@
 """The style predictor without torch: a picture goes in, the style vector that paints like it comes out.
 
-The picture is seen by the compact encoder at `LONG` px; the statistics of its features and colours pass through the
-small network of `danqing.atelier.nets.predictor`, which says where the method is from.
+The picture is seen by the compact encoder at `LONG` px. Means and covariances of what it sees are the head of the
+vector; the rest is told by the small network of `danqing.atelier.nets.predictor`, which says where the method is from.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ LONG = 512
 SMALLEST = 32
 """px: the shortest side that the encoder takes; smaller pictures are continued by their edge."""
 
+FLAT = 1e-3
+"""As in `nets.predictor`."""
+
+STYLED = ("rgb", "relu1_1", "relu2_1", "relu3_1", "relu4_1")
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
@@ -50,9 +54,8 @@ class Predictor:
         """The vector (P,) of a style, for pixels (H, W, 3) in 0..1."""
         seen = resized(pixels)
         features = self._encoder(seen)
-        inputs = {"statistics": statistics(features)[None], "colours": colours(seen)[None]}
-        vector: F32 = self._inner(inputs)["vector"][0]
-        return vector
+        learnt: F32 = self._inner({"statistics": statistics(features)[None]})["learnt"][0]
+        return np.concatenate([given(features, seen), learnt])
 
 
 def resized(pixels: F32) -> F32:
@@ -73,9 +76,15 @@ def statistics(features: dict[str, F32]) -> F32:
     return np.concatenate(parts).astype(np.float32)
 
 
-def colours(pixels: F32) -> F32:
-    """The mean colour and the root of the covariance of colours by rows, (H, W, 3) -> (12,)."""
-    flat = pixels.reshape(-1, 3).astype(np.float64)
-    values, axes = np.linalg.eigh(np.cov(flat.T, bias=True))
-    root = (axes * np.sqrt(np.clip(values, 0, None))) @ axes.T
-    return np.concatenate([flat.mean(0), root.ravel()]).astype(np.float32)
+def given(features: dict[str, F32], pixels: F32) -> F32:
+    """The head of a style vector: means and factors of covariances of pixels (H, W, 3) and features; (G,)."""
+    parts = []
+    for layer in STYLED:
+        flat = pixels.reshape(-1, 3).T if layer == "rgb" else features[layer].reshape(len(features[layer]), -1)
+        flat = flat.astype(np.float64)
+        mean = flat.mean(1)
+        flat -= mean[:, None]
+        covariance = flat @ flat.T / flat.shape[1]
+        flatness = (FLAT * covariance.trace() / len(flat) + 1e-6) * np.eye(len(flat))
+        parts += [mean, np.linalg.cholesky(covariance + flatness)[np.tril_indices(len(flat))]]
+    return np.concatenate(parts).astype(np.float32)

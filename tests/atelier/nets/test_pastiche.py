@@ -11,24 +11,24 @@ pytest.importorskip("onnx", reason="onnx is not installed: nothing can be export
 import onnxruntime  # noqa: E402
 
 from danqing.atelier.export.onnx import pastiche_to_onnx  # noqa: E402
-from danqing.atelier.nets.pastiche import PasticheNet, recoloured  # noqa: E402
-from danqing.atelier.nets.predictor import colours  # noqa: E402
+from danqing.atelier.nets.pastiche import PasticheNet, moved  # noqa: E402
 from danqing.image import color  # noqa: E402
 from tests.atelier.conftest import seeded  # noqa: E402
+from tests.pastiches import vector  # noqa: E402
 
 
 @pytest.fixture
 def net() -> PasticheNet:
     """The network at a quarter of its widths, with drawn weights that float16 holds."""
     torch.manual_seed(3)
-    net = PasticheNet((4, 8, 12, 16, 16), widths=(4, 8, 16, 32))
+    net = PasticheNet((4, 8, 12, 16, 16), width=16)
     seeded(net.encoder)
     return net.half().float().eval()
 
 
 def vectors(net: PasticheNet, count: int, *, seed: int = 0) -> torch.Tensor:
-    noise = torch.randn(count, net.vector_size, generator=torch.Generator().manual_seed(seed))
-    return net.neutral() + 0.2 * noise
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(np.stack([vector(net, rng) for _ in range(count)]))
 
 
 @pytest.mark.parametrize("size", [(24, 24), (8, 8), (64, 40)])
@@ -47,22 +47,42 @@ def test_only_its_own_vector_decides_a_painting(net: PasticheNet) -> None:
 
 
 def test_every_entry_of_the_vector_counts(net: PasticheNet) -> None:
-    vector = vectors(net, 1).requires_grad_()
-    net(torch.rand(1, 3, 64, 64), vector).square().sum().backward()
-    asleep = (vector.grad[0].abs() < 1e-12).float().mean()
+    whole = vectors(net, 1).requires_grad_()
+    net(torch.rand(1, 3, 64, 64), whole).square().sum().backward()
+    asleep = (whole.grad[0].abs() < 1e-12).float().mean()
     assert asleep < 0.2, "units that never fire have no gradient, but most must"
 
 
+def some(seed: int, *, channels: int = 3) -> torch.Tensor:
+    """Something whose channels vary together."""
+    generator = torch.Generator().manual_seed(seed)
+    mixture = torch.randn(channels, channels, generator=generator)
+    return torch.einsum("cd,ndhw->nchw", mixture, torch.rand(1, channels, 40, 40, generator=generator)) + seed
+
+
+@pytest.mark.parametrize("channels", [3, 24])
+def test_what_is_moved_has_the_statistics_asked_for(channels: int) -> None:
+    photo, style = some(1, channels=channels), some(2, channels=channels)
+    mean, covariance = style.mean((2, 3)), torch.cov(style[0].flatten(1), correction=0)[None]
+    found = moved(photo, mean, torch.linalg.cholesky(covariance).mT)
+    torch.testing.assert_close(found.mean((2, 3)), mean, atol=1e-3, rtol=1e-3)
+    off = (torch.cov(found[0].flatten(1), correction=0) - covariance).norm() / covariance.norm()
+    assert off < 0.1
+
+
+def test_what_has_them_already_stays() -> None:
+    photo = some(1, channels=8)
+    covariance = torch.cov(photo[0].flatten(1), correction=0)[None]
+    found = moved(photo, photo.mean((2, 3)), torch.linalg.cholesky(covariance).mT)
+    assert (found - photo).std() < 0.05 * photo.std()
+
+
 def test_colours_become_those_of_the_style() -> None:
-    photo, style = (
-        torch.rand(1, 3, 40, 40) * torch.tensor([0.2, 0.9, 0.5])[:, None, None],
-        torch.rand(1, 3, 32, 32) ** 2,
-    )
-    tinted, plain = recoloured(photo, colours(style))
+    photo, style = 0.5 + 0.1 * some(1) / some(1).std(), 0.5 + 0.1 * some(2) / some(2).std()
+    root = torch.linalg.cholesky(torch.cov(style[0].flatten(1), correction=0)[None]).mT
+    found = moved(photo, style.mean((2, 3)), root)
     expected = color.transfer(*(picture[0].permute(1, 2, 0).numpy() for picture in (photo, style)))
-    np.testing.assert_allclose(tinted[0].permute(1, 2, 0).numpy().clip(0, 1), expected, atol=0.05)
-    torch.testing.assert_close(tinted.mean((2, 3)), style.mean((2, 3)), atol=1e-4, rtol=1e-3)
-    assert 0.8 < plain.std() < 1.2
+    np.testing.assert_allclose(found[0].permute(1, 2, 0).numpy().clip(0, 1), expected, atol=0.05)
 
 
 def test_a_photo_of_one_colour_is_painted(net: PasticheNet) -> None:

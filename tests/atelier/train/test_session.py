@@ -208,12 +208,13 @@ def test_sessions_read_the_network_that_ships_back_exactly(models: Path) -> None
     inputs = {"picture": x.numpy(), "vectors": vector.numpy(), "weights": np.ones((1, 1), np.float32)}
     with torch.no_grad():
         np.testing.assert_allclose(graph(inputs)["painting"], net(x, vector).clamp(0, 1).numpy(), atol=2e-3)
-    from danqing.engines.predictor import Predictor, colours, resized, statistics
+    from danqing.engines.predictor import Predictor, given, resized, statistics
 
     pixels = np.random.default_rng(0).random((64, 64, 3), dtype=np.float32)
     seen = resized(pixels)
     features = Predictor(card)._encoder(seen)
     with torch.no_grad():
-        told = predictor(torch.from_numpy(statistics(features))[None], torch.from_numpy(colours(seen))[None])
-    np.testing.assert_allclose(Predictor(card)(pixels), told[0].numpy(), atol=0.02)
+        told = predictor(torch.from_numpy(statistics(features))[None])[0].numpy()
+    expected = np.concatenate([given(features, seen), told])
+    np.testing.assert_allclose(Predictor(card)(pixels), expected, atol=0.02)
     assert path.exists()

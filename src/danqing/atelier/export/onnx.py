@@ -15,11 +15,11 @@ from danqing.atelier.export.graph import Graph, value
 from danqing.atelier.nets.johnson import BLOCKS, CAFFE_MEAN, SHAVED, ConvLayer, Johnson, Shaving
 from danqing.atelier.nets.pastiche import (
     BANDS,
-    COLOUR,
     LEAST,
     MARGIN,
     NEARLY_FLAT,
     NEWTON_STEPS,
+    SOFT,
     Conditional,
     PasticheNet,
 )
@@ -61,8 +61,7 @@ def johnson_to_onnx(net: Johnson) -> bytes:
 def predictor_to_onnx(predictor: Predictor) -> bytes:
     """The style predictor as a serialised ONNX model.
 
-    In: `statistics` float32 (N, S) and `colours` float32 (N, 12), see `predictor.statistics` and `predictor.colours`.
-    Out: `vector` float32 (N, P).
+    In: `statistics` float32 (N, S), see `predictor.statistics`. Out: `learnt` float32 (N, K), the tail of the vector.
     """
     graph = Graph()
     mean, deviation = (graph.constant(getattr(predictor, name).numpy(), name) for name in ("mean", "deviation"))
@@ -77,10 +76,9 @@ def predictor_to_onnx(predictor: Predictor) -> bytes:
             h = graph.add("Mul", h, graph.add("Sigmoid", h))
     reach = graph.number(REACH)
     told = graph.add("Mul", graph.add("Tanh", graph.add("Div", h, reach)), reach)
-    rest = graph.add("Add", graph.constant(predictor.neutral.numpy()[None], "neutral"), told)
-    graph.add("Concat", "colours", rest, name="vector", axis=1)
-    inputs = [value("statistics", ["pictures", len(predictor.mean)]), value("colours", ["pictures", COLOUR])]
-    return graph.model(inputs, [value("vector", ["pictures", COLOUR + len(predictor.neutral)])], name="predictor")
+    graph.add("Add", graph.constant(predictor.neutral.numpy()[None], "neutral"), told, name="learnt")
+    inputs = [value("statistics", ["pictures", len(predictor.mean)])]
+    return graph.model(inputs, [value("learnt", ["pictures", len(predictor.neutral)])], name="predictor")
 
 
 def _encoder(graph: Graph, encoder: VGG, picture: str, layers: Sequence[str]) -> None:
@@ -117,27 +115,62 @@ class _Pastiche:
         graph, net = self.graph, self.net
         pads = graph.constant(np.array([0, 0, MARGIN, MARGIN, 0, 0, MARGIN, MARGIN], dtype=np.int64))
         x = graph.add("Pad", "picture", pads, mode="reflect")
-        _encoder(graph, net.encoder, x, ["relu2_1", "relu3_1"])
+        _encoder(graph, net.encoder, x, ["relu2_1", "relu3_1", "relu4_1"])
         vector = graph.add("MatMul", "weights", "vectors")
-        colour, *parts = graph.split(vector, [COLOUR, *[1] * len(BANDS), *net.sizes], axis=1)
+        given, *parts = graph.split(vector, [net.given, *[1] * len(BANDS), *net.sizes], axis=1)
         kept, parts = parts[: len(BANDS)], parts[len(BANDS) :]
         shapes = {size: graph.constant(np.array([1, size, 1, 1], dtype=np.int64)) for size in set(net.sizes)}
         style = iter([graph.add("Reshape", p, shapes[size]) for p, size in zip(parts, net.sizes, strict=True)])
-        tinted, plain = self.recoloured(x, colour)
-        half, quarter = self.normalized("relu2_1"), self.normalized("relu3_1")
-        h = graph.add("Relu", self.conditional(quarter, "down", style))
+        statistics = self.statistics(given)
+        tinted = self.moved(x, *statistics["rgb"], width=3)
+        h = self.styled("relu4_1", "relu4_1", statistics)
+        h = graph.add("Relu", self.conditional(h, "down", style))
         h = self.blocks(h, "blocks_8", style)
-        h = self.joined(h, "4", quarter, style)
-        h = self.joined(h, "2", half, style)
-        h = self.joined(h, "1", plain, style)
-        h = graph.add("Tanh", graph.convolution(h, net.out, "out"))
+        h = self.joined(h, "4", self.normalized("relu3_1"), style)
+        h = self.blocks(self.styled("relu3_1", h, statistics), "blocks_4", style)
+        h = self.joined(h, "2", self.normalized("relu2_1"), style)
+        h = self.blocks(self.styled("relu2_1", h, statistics), "blocks_2", style)
+        h = self.joined(h, "1", self.usual("rgb", tinted), style)
+        h = graph.convolution(self.styled("relu1_1", h, statistics), net.out, "out")
         h = graph.add("Add", self.based(tinted, kept), h)
+        h = self.moved(h, *statistics["rgb"], width=3)
         start, end, axes = (graph.constant(np.array(v, dtype=np.int64)) for v in ([MARGIN] * 2, [-MARGIN] * 2, [2, 3]))
         h = graph.add("Slice", h, start, end, axes)
         graph.add("Clip", h, graph.number(0), graph.number(1), name="painting")
         picture, painting = (value(name, ["pictures", 3, "height", "width"]) for name in ("picture", "painting"))
         vectors, weights = value("vectors", ["styles", net.vector_size]), value("weights", [1, "styles"])
         return graph.model([picture, vectors, weights], [painting], name="pastiche")
+
+    def statistics(self, given: str) -> dict[str, tuple[str, str]]:
+        """As `PasticheNet.statistics`: the mean (C, 1) and the root (C, C) by layer."""
+        graph, found = self.graph, {}
+        widths = self.net.styled
+        sizes = [size for width in widths.values() for size in (width, width * (width + 1) // 2)]
+        pieces = iter(graph.split(given, sizes, axis=1))
+        for layer, width in widths.items():
+            mean, entries = next(pieces), next(pieces)
+            rows, columns = np.tril_indices(width)
+            places = np.full((width, width), len(rows), dtype=np.int64)  # of a zero behind the entries
+            places[columns, rows] = np.arange(len(rows))
+            zero = graph.constant(np.zeros((1, 1), dtype=np.float32))
+            root = graph.add("Gather", graph.add("Concat", entries, zero, axis=1), graph.constant(places), axis=1)
+            shape = graph.constant(np.array([width, 1], dtype=np.int64))
+            square = graph.constant(np.array([width, width], dtype=np.int64))
+            found[layer] = graph.add("Reshape", mean, shape), graph.add("Reshape", root, square)
+        return found
+
+    def styled(self, layer: str, h: str, statistics: dict[str, tuple[str, str]]) -> str:
+        """With the style's statistics, then as usual."""
+        return self.usual(layer, self.moved(h, *statistics[layer], width=self.net.styled[layer]))
+
+    def usual(self, layer: str, h: str) -> str:
+        """As `pastiche.Usual`."""
+        kept = self.net.usual.get_submodule(layer).state_dict()
+        mean, deviation = (
+            self.graph.constant(kept[name].numpy()[None, :, None, None], f"usual.{layer}.{name}")
+            for name in ("mean", "deviation")
+        )
+        return self.graph.add("Div", self.graph.add("Sub", h, mean), deviation)
 
     def based(self, tinted: str, kept: list[str]) -> str:
         """The photo in the style's colours, with as much of its detail as is kept."""
@@ -152,12 +185,15 @@ class _Pastiche:
         return base
 
     def joined(self, h: str, place: str, other: str, style: Iterator[str]) -> str:
-        """Twice as large, joined with what lies at that resolution, and the blocks there."""
-        narrow = getattr(self.net, f"narrow_{place}")
-        h = self.larger(self.graph.convolution(h, narrow, f"narrow_{place}"), 2)
-        h = self.graph.add("Concat", h, other, axis=1)
-        h = self.graph.add("Relu", self.conditional(h, f"join_{place}", style))
-        return self.blocks(h, f"blocks_{place}", style)
+        """Twice as large, joined with what lies at that resolution, in the encoder's terms."""
+        graph, net = self.graph, self.net
+        narrow, near = (net.get_submodule(f"{name}_{place}") for name in ("narrow", "near"))
+        if not isinstance(narrow, nn.Conv2d) or not isinstance(near, nn.Conv2d):
+            raise TypeError(f"what joins at 1/{place} are no convolutions")
+        h = self.larger(graph.convolution(h, narrow, f"narrow_{place}"), 2)
+        h = graph.add("Concat", h, other, axis=1)
+        h = graph.add("Relu", self.conditional(h, f"join_{place}", style))
+        return graph.convolution(h, near, f"near_{place}")
 
     def blocks(self, h: str, name: str, style: Iterator[str]) -> str:
         """The residual blocks of one resolution."""
@@ -173,7 +209,10 @@ class _Pastiche:
             raise TypeError(f"{name} is a {type(module).__name__}")
         scale, shift = next(style), next(style)
         kernels = self.graph.half(module.kernels().detach().float().numpy(), f"{name}.weight")
-        h = self.graph.add("Conv", h, kernels, pads=[1] * 4, strides=[module.stride] * 2)
+        if module.mirrored:
+            pads = self.graph.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1], dtype=np.int64))
+            h = self.graph.add("Pad", h, pads, mode="reflect")
+        h = self.graph.add("Conv", h, kernels, pads=[int(not module.mirrored)] * 4)
         return self.graph.add("Add", self.graph.add("Mul", h, scale), shift)
 
     def larger(self, h: str, times: int) -> str:
@@ -192,40 +231,38 @@ class _Pastiche:
         deviation = graph.add("Sqrt", graph.add("Add", variance, floor))
         return graph.add("Div", centred, deviation)
 
-    def recoloured(self, x: str, colour: str) -> tuple[str, str]:
-        """As `pastiche.recoloured`."""
+    def moved(self, x: str, mean: str, root: str, *, width: int) -> str:
+        """As `pastiche.moved`, for one mean (C, 1) and root (C, C)."""
         graph = self.graph
 
-        def shaped(name: str, shape: list[int]) -> str:
-            return graph.add("Reshape", name, graph.constant(np.array(shape, dtype=np.int64)))
-
         def times_eye(factor: float) -> str:
-            return graph.constant(np.float32(factor) * np.eye(3, dtype=np.float32))
+            return graph.constant(np.float32(factor) * np.eye(width, dtype=np.float32))
 
-        flat = shaped(graph.add("Sub", x, graph.add("ReduceMean", x, axes=[2, 3], keepdims=1)), [0, 3, -1])
+        flat = graph.add("Reshape", x, graph.constant(np.array([0, width, -1], dtype=np.int64)))
+        flat = graph.add("Sub", flat, graph.add("ReduceMean", flat, axes=[2], keepdims=1))
         squares = graph.add("MatMul", flat, graph.add("Transpose", flat, perm=[0, 2, 1]))
         count = graph.add("Cast", graph.add("Gather", graph.add("Shape", flat), graph.constant(np.array(2))), to=1)
-        covariance = graph.add("Add", graph.add("Div", squares, count), times_eye(LEAST**2))
-        middle, root = graph.split(colour, [3, 9], axis=1)
-        root = graph.add("Add", shaped(root, [-1, 3, 3]), times_eye(LEAST))
-        across = graph.add("Transpose", root, perm=[0, 2, 1])
-        both = graph.add("MatMul", graph.add("MatMul", root, covariance), across)
+        covariance = graph.add("Div", squares, count)
         axes = graph.constant(np.array([1, 2], dtype=np.int64))
+        size = graph.add("ReduceSum", graph.add("Mul", covariance, times_eye(SOFT / width)), axes, keepdims=1)
+        both_axes = graph.constant(np.array([0, 1], dtype=np.int64))
+        theirs = graph.add("ReduceSum", graph.add("Mul", root, root), both_axes, keepdims=1)
+        theirs = graph.add("Mul", theirs, graph.number(LEAST / width))
+        least = graph.add("Add", graph.add("Add", size, theirs), graph.number(1e-6))
+        covariance = graph.add("Add", covariance, graph.add("Mul", least, times_eye(1)))
+        across = graph.add("Transpose", root, perm=[1, 0])
+        both = graph.add("MatMul", graph.add("MatMul", root, covariance), across)
         trace = graph.add("ReduceSum", graph.add("Mul", both, times_eye(1)), axes, keepdims=1)
-        y, z = graph.add("Add", graph.add("Div", both, trace), times_eye(NEARLY_FLAT)), times_eye(1)
+        trace = graph.add("Add", trace, graph.number(1e-12))
+        y, z = graph.add("Add", graph.add("Div", both, trace), times_eye(NEARLY_FLAT / width)), times_eye(1)
         for _ in range(NEWTON_STEPS):
             product = graph.add("Mul", graph.add("MatMul", z, y), graph.number(0.5))
             t = graph.add("Sub", times_eye(1.5), product)
             y, z = graph.add("MatMul", y, t), graph.add("MatMul", t, z)
         z = graph.add("Div", z, graph.add("Sqrt", trace))
         turned = graph.add("MatMul", graph.add("MatMul", across, z), root)
-        centred = graph.add("MatMul", turned, flat)
-        size = graph.add("ReduceSum", graph.add("Mul", root, root), axes, keepdims=1)
-        deviation = graph.add("Sqrt", graph.add("Div", size, graph.number(3)))
-        tinted = graph.add("Add", centred, shaped(middle, [-1, 3, 1]))
-        shape = graph.add("Shape", x)
-        plain = graph.add("Div", centred, deviation)
-        return graph.add("Reshape", tinted, shape), graph.add("Reshape", plain, shape)
+        result = graph.add("Add", graph.add("MatMul", turned, flat), mean)
+        return graph.add("Reshape", result, graph.add("Shape", x))
 
 
 class _Johnson:

@@ -1,19 +1,21 @@
 """The pastiche network: a photo and a style vector go in, a painting comes out, in one pass.
 
-Everything in it that depends on the style is the style vector, float32 (P,): the colours that the photo takes on, how
-much of its detail stays, and the scale and shift of every channel of every convolution (conditional normalisation,
-Dumoulin et al. 2017; FiLM, Perez et al. 2018). Vectors may be mixed. The network knows neither styles nor how their
-vectors are found (`predictor.py`).
+Everything in it that depends on the style is the style vector, float32 (P,). First come statistics of the style itself:
+mean and covariance of its colours and of what the compact encoder sees of it at four layers. What the network draws is
+moved to these statistics wherever it has the encoder's meaning (whitening and colouring, Li et al. 2017, by the map
+that moves least), so that a style need not be learnt to be painted. Then come entries that are learnt: how much of the
+photo's own detail stays, and the scale and shift of every channel of every convolution (conditional normalisation,
+Dumoulin et al. 2017; FiLM, Perez et al. 2018). Vectors may be mixed. The network knows neither styles nor how the
+learnt part of their vectors is found (`predictor.py`).
 
-    photo -> margin -> compact encoder, frozen -> relu2_1 (1/2), relu3_1 (1/4), normalised
-          -> residual blocks at 1/8 -> up, joined with relu3_1 -> up, joined with relu2_1 -> up, joined with the photo
-          -> added to the photo in the style's colours, with as much of its detail as the style leaves
+    photo -> margin -> compact encoder, frozen -> relu4_1 (1/8), styled -> residual blocks
+          -> up, joined with relu3_1 (1/4) of the photo -> styled as relu3_1 -> residual blocks
+          -> up, joined with relu2_1 (1/2) of the photo -> styled as relu2_1 -> residual blocks
+          -> up, joined with the photo in the style's colours -> styled as relu1_1
+          -> added to as much of that photo's detail as the style leaves -> styled as colours
 
-Departures from Johnson et al. 2016 and Dumoulin et al. 2017, measured in docs/experiments.md:
-- features are normalised once, where they leave the encoder, and nowhere after: that halves the time of a picture, and
-  a huge picture can be painted in tiles with the statistics of the whole;
-- the first layers are those of an encoder that has learnt to see, and the colours need not be learnt at all;
-- the padding is done once, around the picture, and cut away at the end.
+Where a layer is styled it makes a promise: that the encoder, looking at the painting, sees there what it has. Training
+holds the network to it (`train/pastiche.py`). What else was tried is told in docs/experiments.md.
 """
 
 from __future__ import annotations
@@ -29,35 +31,41 @@ from danqing.atelier.encoders import COMPACT_WIDTHS, VGG
 MARGIN = 16
 """px that the picture is continued by on every side, and that are cut away again."""
 
-WIDTHS = (16, 32, 64, 128)
-"""Channels at 1/1, 1/2, 1/4 and 1/8 of the picture's resolution."""
+STYLED = ("rgb", "relu1_1", "relu2_1", "relu3_1", "relu4_1")
+"""Where the style's statistics are taken over: the picture itself, and four layers of the encoder."""
 
-BLOCKS = (0, 1, 1, 4)
-"""Residual blocks there."""
+WIDTH = 128
+"""Channels at 1/8 of the picture's resolution; at the others they are the encoder's."""
 
-COLOUR = 12
-"""The first entries of a style vector: the mean of the style's colours, and the root of their covariance, by rows."""
+BLOCKS = (1, 1, 3)
+"""Residual blocks at 1/2, 1/4 and 1/8."""
 
 BANDS = (8, 2)
-"""px: of the photo in the style's colours, what is finer than these stays by the next entries of the vector."""
+"""px: of the photo in the style's colours, what is finer than these stays by the first of the learnt entries."""
 
-NEWTON_STEPS = 14
+NEWTON_STEPS = 20
 """Of the iteration that finds an inverse root."""
 
-LEAST, NEARLY_FLAT = 0.02, 2e-3
-"""Deviation that is added to every colour, and to the smallest of the eigenvalues whose roots are taken."""
+SOFT, LEAST, NEARLY_FLAT = 1e-2, 2e-3, 1e-3
+"""Variance that is added before whitening, as a share of the mean one of what is styled and of the style; and the least
+eigenvalue whose root is taken, as a share of the mean one."""
 
 
 class Conditional(nn.Module):
-    """A 3x3 convolution whose every channel is scaled and shifted by the style; zeros beyond the border.
+    """A 3x3 convolution whose every channel is scaled and shifted by the style.
 
     The kernels of a channel are brought to length 1 (Salimans & Kingma 2016), so that only the style decides how loud
     it is, and nothing grows while it is learnt.
+
+    Args:
+        inputs, outputs: channels.
+        usual: the scale before anything is learnt.
+        mirrored: beyond the border are the values before it, mirrored; else zeros.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, stride: int = 1, usual: float = 2**0.5) -> None:
+    def __init__(self, inputs: int, outputs: int, *, usual: float = 2**0.5, mirrored: bool = False) -> None:
         super().__init__()
-        self.stride, self.usual = stride, usual
+        self.usual, self.mirrored = usual, mirrored
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3) / (9 * inputs) ** 0.5)
 
     def kernels(self) -> Tensor:
@@ -66,17 +74,20 @@ class Conditional(nn.Module):
         return kernels
 
     def forward(self, x: Tensor, style: Iterator[Tensor]) -> Tensor:
-        """(N, inputs, h, w) -> (N, outputs, h / stride, w / stride); takes its scale and shift from `style`."""
+        """(N, inputs, h, w) -> (N, outputs, h, w); takes its scale and shift from `style`."""
         scale, shift = next(style), next(style)
-        return torch.addcmul(shift, F.conv2d(x, self.kernels().to(x.dtype), stride=self.stride, padding=1), scale)
+        if self.mirrored:
+            x = F.pad(x, (1, 1, 1, 1), mode="reflect")
+        return torch.addcmul(shift, F.conv2d(x, self.kernels().to(x.dtype), padding=int(not self.mirrored)), scale)
 
 
 class Block(nn.Module):
     """A residual block: what two conditional convolutions find is added to what there is."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, mirrored: bool = False) -> None:
         super().__init__()
-        self.first, self.second = Conditional(width, width), Conditional(width, width, usual=0.3)
+        self.first = Conditional(width, width, mirrored=mirrored)
+        self.second = Conditional(width, width, usual=0.3, mirrored=mirrored)
 
     def forward(self, x: Tensor, style: Iterator[Tensor]) -> Tensor:
         """(N, width, h, w) -> the same."""
@@ -84,53 +95,110 @@ class Block(nn.Module):
         return x + found
 
 
+class Usual(nn.Module):
+    """Brings every channel of something to the mean and deviation 0 and 1 that it has over many styles."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("deviation", torch.ones(width))
+
+    def accustom(self, mean: Tensor, root: Tensor) -> None:
+        """Learn what is usual from the statistics of many styles, (N, C) and (N, C, C)."""
+        variance = root.square().sum(1).mean(0)
+        self.mean.copy_(mean.mean(0))
+        self.deviation.copy_((variance + 0.05 * variance.mean()).sqrt())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) -> the same, float32."""
+        usual: Tensor = (x.float() - self.mean[:, None, None]) / self.deviation[:, None, None]
+        return usual
+
+
 class PasticheNet(nn.Module):
     """The pastiche network.
 
     Args:
         encoder_widths: channels of the encoder's blocks.
-        widths, blocks: channels and residual blocks at 1/1, 1/2, 1/4 and 1/8.
+        width, blocks: channels at 1/8; residual blocks at 1/2, 1/4 and 1/8.
     """
 
     def __init__(
         self,
         encoder_widths: tuple[int, ...] = COMPACT_WIDTHS,
         *,
-        widths: tuple[int, int, int, int] = WIDTHS,
-        blocks: tuple[int, int, int, int] = BLOCKS,
+        width: int = WIDTH,
+        blocks: tuple[int, int, int] = BLOCKS,
     ) -> None:
         super().__init__()
-        full, half, quarter, eighth = widths
+        full, half, quarter, eighth = encoder_widths[:4]
         scale = 1 / 0.225  # as `encoders.compact`
         matrix = tuple(tuple(scale * (row == column) for column in range(3)) for row in range(3))
-        self.encoder = VGG(encoder_widths, last="conv3_1", matrix=matrix, bias=(-2.0, -2.0, -2.0))
+        self.encoder = VGG(encoder_widths, last="conv4_1", matrix=matrix, bias=(-2.0, -2.0, -2.0))
         self.encoder.requires_grad_(requires_grad=False)
-        self.down = Conditional(encoder_widths[2], eighth, stride=2)
-        self.blocks_8 = nn.ModuleList(Block(eighth) for _ in range(blocks[3]))
-        self.narrow_4 = nn.Conv2d(eighth, quarter, 1)
-        self.join_4 = Conditional(quarter + encoder_widths[2], quarter)
-        self.blocks_4 = nn.ModuleList(Block(quarter) for _ in range(blocks[2]))
+        self.styled = dict(zip(STYLED, (3, full, half, quarter, eighth), strict=True))
+        self.usual = nn.ModuleDict({layer: Usual(size) for layer, size in self.styled.items()})
+        self.down = Conditional(eighth, width, mirrored=True)
+        self.blocks_8 = nn.ModuleList(Block(width, mirrored=True) for _ in range(blocks[2]))
+        self.narrow_4 = nn.Conv2d(width, quarter, 1)
+        self.join_4 = Conditional(quarter + quarter, quarter)
+        self.near_4 = nn.Conv2d(quarter, quarter, 3, padding=1)
+        self.blocks_4 = nn.ModuleList(Block(quarter) for _ in range(blocks[1]))
         self.narrow_2 = nn.Conv2d(quarter, half, 1)
-        self.join_2 = Conditional(half + encoder_widths[1], half)
-        self.blocks_2 = nn.ModuleList(Block(half) for _ in range(blocks[1]))
+        self.join_2 = Conditional(half + half, half)
+        self.near_2 = nn.Conv2d(half, half, 3, padding=1)
+        self.blocks_2 = nn.ModuleList(Block(half) for _ in range(blocks[0]))
         self.narrow_1 = nn.Conv2d(half, full, 1)
         self.join_1 = Conditional(full + 3, full)
+        self.near_1 = nn.Conv2d(full, full, 3, padding=1)
         self.out = nn.Conv2d(full, 3, 3, padding=1)
         with torch.no_grad():
             self.out.weight.mul_(0.1)
         self.sizes = [size for module in self._conditionals() for size in (len(module.weight),) * 2]
 
     @property
+    def given(self) -> int:
+        """How many entries of a style vector are statistics of the style itself; they come first."""
+        return sum(width + width * (width + 1) // 2 for width in self.styled.values())
+
+    @property
     def vector_size(self) -> int:
         """P, the length of a style vector."""
-        return COLOUR + len(BANDS) + sum(self.sizes)
+        return self.given + len(BANDS) + sum(self.sizes)
 
     def neutral(self) -> Tensor:
-        """The vector (P,) of usual scales, no shifts, and grey: where learning begins."""
-        parts = [torch.full((3,), 0.5), 0.2 * torch.eye(3).flatten(), torch.ones(len(BANDS))]
+        """The learnt entries (P - given,) before anything is learnt: some detail, usual scales, no shifts."""
+        parts = [torch.tensor([0.5, 0.25])]
         for module in self._conditionals():
             parts += [torch.full((len(module.weight),), module.usual), torch.zeros(len(module.weight))]
         return torch.cat(parts)
+
+    def accustom(self, given: Tensor) -> None:
+        """Learn what is usual from the statistics (N, given) of many styles."""
+        for layer, (mean, root) in self.statistics(given).items():
+            self.usually(layer).accustom(mean, root)
+
+    def usually(self, layer: str) -> Usual:
+        """What is usual for a layer."""
+        usual = self.usual[layer]
+        if not isinstance(usual, Usual):
+            raise TypeError(f"{layer}: {type(usual).__name__}")
+        return usual
+
+    def statistics(self, vectors: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """At the head of vectors (N, P or less), by layer: the mean (N, C), and R (N, C, C) for the covariance RᵀR."""
+        found, at = {}, 0
+        for layer, width in self.styled.items():
+            mean, entries = vectors[:, at : at + width], width * (width + 1) // 2
+            rows, columns = torch.tril_indices(width, width)
+            root = vectors.new_zeros(len(vectors), width, width)
+            root[:, columns, rows] = vectors[:, at + width : at + width + entries]
+            found[layer] = mean, root
+            at += width + entries
+        return found
 
     def _conditionals(self) -> list[Conditional]:
         return [module for module in self.modules() if isinstance(module, Conditional)]
@@ -145,36 +213,42 @@ class PasticheNet(nn.Module):
         Returns:
             (N, 3, H, W), about 0..1.
         """
-        x = F.pad(x, (MARGIN,) * 4, mode="reflect" if min(x.shape[2:]) > MARGIN else "replicate")
-        features = self.encoder(x, ["relu2_1", "relu3_1"])
-        painted = self.paint(x, features, vectors)
+        painted, _ = self.paint(x, vectors)
         return painted[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
 
-    def paint(self, x: Tensor, features: dict[str, Tensor], vectors: Tensor) -> Tensor:
-        """The painting of photos with margins (N, 3, H, W) and their features, margins included."""
-        kept = vectors[:, COLOUR : COLOUR + len(BANDS), None, None].float()
-        scales = torch.split(vectors[:, COLOUR + len(BANDS) :], self.sizes, dim=1)
-        parts = [part[:, :, None, None] for part in scales]
-        half, quarter = (normalized(features[layer]).to(features[layer].dtype) for layer in ("relu2_1", "relu3_1"))
-        style = iter([part.to(half.dtype) for part in parts])
-        tinted, plain = recoloured(x, vectors[:, :COLOUR])
-        h = F.relu(self.down(quarter, style))
+    def paint(self, x: Tensor, vectors: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The paintings with their margins, and what is promised of them, as `usual`; `rgb` are the photos' colours."""
+        x = F.pad(x, (MARGIN,) * 4, mode="reflect" if min(x.shape[2:]) > MARGIN else "replicate")
+        seen = self.encoder(x, ["relu2_1", "relu3_1", "relu4_1"])
+        kind = seen["relu4_1"].dtype
+        statistics = self.statistics(vectors.float())
+        learnt = vectors[:, self.given :, None, None]
+        coarse, fine = learnt[:, 0:1].float(), learnt[:, 1:2].float()
+        style = iter(torch.split(learnt[:, len(BANDS) :].to(kind), self.sizes, dim=1))
+        promised: dict[str, Tensor] = {}
+
+        def styled(layer: str, h: Tensor) -> Tensor:
+            promised[layer] = self.usual[layer](moved(h, *statistics[layer]))
+            return promised[layer].to(kind)
+
+        tinted = moved(x, *statistics["rgb"])
+        promised["rgb"] = self.usual["rgb"](tinted)
+        h = F.relu(self.down(styled("relu4_1", seen["relu4_1"]), style))
         for block in self.blocks_8:
             h = block(h, style)
-        h = torch.cat([double(self.narrow_4(h)), quarter], 1)
-        h = F.relu(self.join_4(h, style))
+        h = torch.cat([double(self.narrow_4(h)), normalized(seen["relu3_1"]).to(kind)], 1)
+        h = styled("relu3_1", self.near_4(F.relu(self.join_4(h, style))))
         for block in self.blocks_4:
             h = block(h, style)
-        h = torch.cat([double(self.narrow_2(h)), half], 1)
-        h = F.relu(self.join_2(h, style))
+        h = torch.cat([double(self.narrow_2(h)), normalized(seen["relu2_1"]).to(kind)], 1)
+        h = styled("relu2_1", self.near_2(F.relu(self.join_2(h, style))))
         for block in self.blocks_2:
             h = block(h, style)
-        h = torch.cat([double(self.narrow_1(h)), plain.to(h.dtype)], 1)
-        h = F.relu(self.join_1(h, style))
+        h = torch.cat([double(self.narrow_1(h)), promised["rgb"].to(kind)], 1)
+        h = styled("relu1_1", self.near_1(F.relu(self.join_1(h, style))))
         large, middle = (smoothed(tinted, band) for band in BANDS)
-        base = large + kept[:, :1] * (middle - large) + kept[:, 1:] * (tinted - middle)
-        painted: Tensor = base + self.out(h).float().tanh()
-        return painted
+        base = large + coarse * (middle - large) + fine * (tinted - middle)
+        return moved(base + self.out(h).float(), *statistics["rgb"]), promised
 
 
 def double(x: Tensor) -> Tensor:
@@ -194,27 +268,28 @@ def normalized(features: Tensor) -> Tensor:
     return (features - mean) * torch.rsqrt(variance + 0.01 * variance.mean(1, keepdim=True) + 1e-6)
 
 
-def recoloured(x: Tensor, colour: Tensor) -> tuple[Tensor, Tensor]:
-    """Photos (N, 3, H, W) in the colours (N, 12) of a style, and the same with mean 0 and deviation 1; both float32.
+def moved(x: Tensor, mean: Tensor, root: Tensor) -> Tensor:
+    """Something (N, C, h, w) with the mean (N, C) and the covariance RᵀR of a style, R = `root` (N, C, C); float32.
 
-    The map is the one that moves colours least (Pitie & Kokaram 2007), as `image.color.transfer` has it, written with
-    the root S of the style's covariance alone: S (S C S)^(-1/2) S for the photo's covariance C. The inverse root is
-    found by Newton and Schulz's iteration, which is made of products only (Higham 2008, equation 6.35).
+    Of all linear maps it is the one that moves least (Pitie & Kokaram 2007): Rᵀ (R C Rᵀ)^(-1/2) R for the covariance C
+    of what is moved. The inverse root is found by Newton and Schulz's iteration, which is made of products only (Higham
+    2008, equation 6.35).
     """
     with torch.autocast(x.device.type, enabled=False):
-        x, colour = x.float(), colour.float()
-        flat = (x - x.mean((2, 3), keepdim=True)).flatten(2)
-        eye = torch.eye(3, dtype=x.dtype, device=x.device)
-        covariance = flat @ flat.mT / flat.shape[2] + LEAST**2 * eye  # a picture of one colour stays one
-        root = colour[:, 3:].reshape(-1, 3, 3) + LEAST * eye
+        flat = x.float().flatten(2)
+        flat = flat - flat.mean(2, keepdim=True)
+        width = flat.shape[1]
+        eye = torch.eye(width, dtype=flat.dtype, device=flat.device)
+        covariance = flat @ flat.mT / flat.shape[2]
+        usual = covariance.diagonal(dim1=1, dim2=2).mean(1), root.square().sum((1, 2)) / width
+        covariance = covariance + (SOFT * usual[0] + LEAST * usual[1] + 1e-6)[:, None, None] * eye
         both = root @ covariance @ root.mT  # has an inverse root whatever the vector holds
-        trace = both.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
-        y = both / trace + NEARLY_FLAT * eye
+        trace = both.diagonal(dim1=1, dim2=2).sum(1)[:, None, None] + 1e-12
+        y = both / trace + NEARLY_FLAT / width * eye
         z = eye.expand_as(y)
         for _ in range(NEWTON_STEPS):
             t = 1.5 * eye - 0.5 * (z @ y)
             y, z = y @ t, t @ z
         centred = root.mT @ (z / trace.sqrt()) @ root @ flat
-        deviation = (root.square().sum((1, 2), keepdim=True) / 3).sqrt()
-        tinted = centred + colour[:, :3, None]
-        return tinted.reshape(x.shape), (centred / deviation).reshape(x.shape)
+        result: Tensor = (centred + mean[:, :, None]).reshape(x.shape)
+        return result

@@ -1,8 +1,8 @@
 """The style predictor: what a style looks like goes in, the style vector that paints like it comes out.
 
 The statistics of the compact encoder's features of a picture, mean and deviation of every channel of its five style
-layers, pass through a small network (Ghiasi et al. 2017, with statistics instead of a network of its own); the colours
-are copied. The same statistics are computed without torch where a style is used.
+layers, pass through a small network (Ghiasi et al. 2017, with statistics instead of a network of its own), which tells
+the learnt part of the vector; the rest is statistics too. Where a style is used they are computed without torch.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from danqing.atelier.encoders import COMPACT_WIDTHS
-from danqing.atelier.nets.pastiche import COLOUR
+from danqing.atelier.nets.pastiche import STYLED
 
 REACH = 2.0
 """How far a predicted scale or shift may be from the neutral one."""
 
 USUAL = 4.0
 """Statistics that are further from the common ones than so many deviations count as if they were not."""
+
+FLAT = 1e-3
+"""Variance that is added to every channel, as a share of the mean one, so that a covariance has a factor."""
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
@@ -33,21 +36,37 @@ def statistics(features: Mapping[str, Tensor]) -> Tensor:
     return torch.cat(parts, 1)
 
 
-def colours(x: Tensor) -> Tensor:
-    """The mean colour and the root of the covariance of colours, (N, 3, H, W) -> float32 (N, 12)."""
-    flat = x.float().flatten(2)
-    mean = flat.mean(2)
-    flat = flat - mean[:, :, None]
-    values, axes = torch.linalg.eigh(flat @ flat.mT / flat.shape[2])
-    root = axes * values.clamp(min=0).sqrt()[:, None] @ axes.mT
-    return torch.cat([mean, root.flatten(1)], 1)
+def given(features: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """The head of a style vector, as `PasticheNet.statistics` takes it apart: what the style itself is like.
+
+    Args:
+        features: of the compact encoder, {layer: (N, C, h, w)}.
+        x: the pictures (N, 3, H, W) themselves.
+
+    Returns:
+        float32 (N, G): for each of `STYLED` the mean, then the lower triangle by rows of the covariance's Cholesky
+        factor.
+    """
+    parts = []
+    with torch.autocast(x.device.type, enabled=False):
+        for layer in STYLED:
+            flat = (x if layer == "rgb" else features[layer]).float().flatten(2)
+            mean = flat.mean(2)
+            flat = flat - mean[:, :, None]
+            width = flat.shape[1]
+            covariance = flat @ flat.mT / flat.shape[2]
+            usual = covariance.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
+            eye = torch.eye(width, dtype=flat.dtype, device=flat.device)
+            rows, columns = torch.tril_indices(width, width)
+            parts += [mean, torch.linalg.cholesky(covariance + (FLAT * usual + 1e-6) * eye)[:, rows, columns]]
+    return torch.cat(parts, 1)
 
 
 class Predictor(nn.Module):
-    """Statistics -> style vector.
+    """Statistics -> the learnt part of a style vector.
 
     Args:
-        neutral: the vector (P,) that is predicted before anything is learnt.
+        neutral: what is predicted before anything is learnt (K,).
         widths: channels of the five layers.
         hidden: width of the code between.
     """
@@ -64,9 +83,9 @@ class Predictor(nn.Module):
             nn.SiLU(),
             nn.Linear(hidden, hidden),
             nn.SiLU(),
-            nn.Linear(hidden, len(neutral) - COLOUR),
+            nn.Linear(hidden, len(neutral)),
         )
-        self.register_buffer("neutral", neutral[COLOUR:].clone())
+        self.register_buffer("neutral", neutral.clone())
         with torch.no_grad():
             self.inner[-1].get_parameter("weight").mul_(0.1)
 
@@ -76,8 +95,8 @@ class Predictor(nn.Module):
         self.mean.copy_(mean)
         self.deviation.copy_(deviation + 0.05 * deviation.mean())
 
-    def forward(self, stats: Tensor, colour: Tensor) -> Tensor:
-        """Statistics (N, S) and colours (N, 12) -> vectors float32 (N, P)."""
+    def forward(self, stats: Tensor) -> Tensor:
+        """Statistics (N, S) -> float32 (N, K)."""
         usual = ((stats - self.mean) / self.deviation).clamp(-USUAL, USUAL)
-        told = REACH * (self.inner(usual).float() / REACH).tanh()
-        return torch.cat([colour, self.neutral + told], 1)
+        learnt: Tensor = self.neutral + REACH * (self.inner(usual).float() / REACH).tanh()
+        return learnt

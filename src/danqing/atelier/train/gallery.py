@@ -115,13 +115,13 @@ def beginning(judge: VGG, lesson: Lesson, *, styles: int = 0) -> Teaching:
     return Teaching(net, predictor, judge, lesson, styles=styles)
 
 
-def train(recipe: Recipe, data: Data, folder: Path) -> Teaching:
-    """Both parts to their end, from where they stand; the trained network with averaged weights."""
+def train(recipe: Recipe, data: Data, folder: Path) -> Pastiches:
+    """Both parts to their end, from where they stand; what was trained, with averaged weights."""
     judge = seer()
     first = beginning(judge, recipe.lesson("any"))
     method = Pastiches(first, data.photos, data.paintings)
     usual = [("painting", number, variant) for number in range(len(data.paintings)) for variant in range(2)]
-    first.predictor.accustom(torch.cat([method.look(key).stats for key in usual]))
+    method.accustom(usual)
     learn(Loop(method, recipe.plan("any"), _made(folder / "any")), data)
     second = beginning(judge, recipe.lesson("gallery"), styles=len(recipe.styles))
     method = Pastiches(second, data.photos, data.paintings, gallery=data.gallery)
@@ -132,7 +132,7 @@ def train(recipe: Recipe, data: Data, folder: Path) -> Teaching:
     loop = Loop(method, recipe.plan("gallery"), folder / "gallery")
     learn(loop, data)
     second.load_state_dict(loop.averaged())
-    return second
+    return method
 
 
 def averaged(found: checkpoints.Checkpoint) -> dict[str, Tensor]:
@@ -190,13 +190,10 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def ship(trained: Teaching, recipe: Recipe, data: Data, folder: Path) -> None:
+def ship(method: Pastiches, recipe: Recipe, data: Data, folder: Path) -> None:
     """Write network, predictor and gallery as they ship into `folder`."""
     folder.mkdir(exist_ok=True)
-    trained.eval()
-    table = trained.table
-    if table is None:
-        raise TypeError("a network without a gallery")
+    trained = method.teaching.eval()
     credit = {row["file"]: row for row in data.credits}
     styles = [
         LearntStyle(
@@ -206,7 +203,7 @@ def ship(trained: Teaching, recipe: Recipe, data: Data, folder: Path) -> None:
         )
         for style, file in zip(recipe.styles, data.gallery.files, strict=True)
     ]
-    vectors = {style.name: rows.detach().cpu().numpy() for style, rows in zip(styles, table, strict=True)}
+    vectors = {style.name: rows.cpu().numpy() for style, rows in zip(styles, method.table(), strict=True)}
     steps = sum(recipe.plan(part).steps for part in recipe.parts)
     publish.pastiche(
         trained.net,

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from danqing import catalog
 from danqing.atelier import adopt
 from danqing.atelier.encoders import VGG
-from danqing.atelier.nets.pastiche import PasticheNet, normalized
-from danqing.atelier.nets.predictor import LAYERS, Predictor, colours, statistics
+from danqing.atelier.nets.pastiche import MARGIN, PasticheNet, normalized
+from danqing.atelier.nets.predictor import LAYERS, Predictor, given, statistics
 from danqing.atelier.train.data import U8, Feeder, Pictures, crop, log_uniform, order, places
 
 CONTENT = ("relu3_3", "relu4_1")
@@ -37,6 +37,9 @@ STYLE_CROP = 320
 
 SMALLEST = 64
 """px: the shortest side at which a style is seen: its half still has something for the deepest layer."""
+
+TONE = 16
+"""px: areas that keep the tone that the photo has in the style's colours."""
 
 VARIANTS = 8
 """How many ways a style is looked at: places, sizes, mirrored or not, sometimes with its colours exchanged."""
@@ -63,13 +66,14 @@ class Look:
     """What is seen of styles, of one or of a batch.
 
     Attributes:
-        stats, colours: what the predictor is told, (N, S) and (N, 12).
+        stats: what the predictor is told, (N, S).
+        given: the head of the style vector, (N, G).
         targets: at two sizes.
         entries: rows of the gallery's table, (N,); -1 = a style that is no part of it.
     """
 
     stats: Tensor
-    colours: Tensor
+    given: Tensor
     targets: Targets
     entries: Tensor = field(default_factory=lambda: torch.tensor([-1]))
 
@@ -88,7 +92,7 @@ def together(looks: Sequence[Look]) -> Look:
 
     return Look(
         stats=torch.cat([look.stats for look in looks]),
-        colours=torch.cat([look.colours for look in looks]),
+        given=torch.cat([look.given for look in looks]),
         targets=(joined(0), joined(1)),
         entries=torch.cat([look.entries for look in looks]),
     )
@@ -123,7 +127,7 @@ class Lesson:
         seed: decides all crops.
         batch: photographs a step.
         crops: their side in px, from which step on.
-        content_weight, style_weight, tv_weight, range_weight: what the terms count.
+        content_weight, style_weight, tv_weight, range_weight, promise_weight, tone_weight: what the terms count.
         photos_as_styles: how often a photograph is the style.
         gallery_share: how often a style of the gallery is.
         photo_scales, style_scales: how large photographs and styles are seen, at least and at most.
@@ -136,6 +140,8 @@ class Lesson:
     style_weight: float = 3.0
     tv_weight: float = 0.0
     range_weight: float = 1.0
+    promise_weight: float = 0.3
+    tone_weight: float = 1.0
     photos_as_styles: float = 0.15
     gallery_share: float = 0.0
     photo_scales: tuple[float, float] = (0.3, 1.3)
@@ -210,7 +216,7 @@ class Teaching(nn.Module):
         net, predictor: what learns.
         seer: the encoder that judges; not trained.
         lesson: what is taught.
-        styles: in the gallery; each has a vector of its own for every brush.
+        styles: in the gallery; for each and every brush the learnt part of the vector is a row of `table`.
     """
 
     def __init__(self, net: PasticheNet, predictor: Predictor, seer: VGG, lesson: Lesson, *, styles: int = 0) -> None:
@@ -225,18 +231,39 @@ class Teaching(nn.Module):
         with torch.no_grad():
             features = self.judgement.see(styles, LAYERS)
             targets = self.judgement.targets_of(features, styles)
-            return Look(stats=statistics(features), colours=colours(styles), targets=targets)
+            return Look(stats=statistics(features), given=given(features, styles), targets=targets)
 
     def forward(self, photos: Tensor, look: Look) -> tuple[Tensor, dict[str, Tensor]]:
         """The objective and its terms for photos (N, 3, H, W) painted like the styles that were looked at."""
-        return self.judgement(photos, self.net(photos, self.vectors(look)), look.targets)
+        whole, promised = self.net.paint(photos, self.vectors(look))
+        inside = whole[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
+        total, terms = self.judgement(photos, inside, look.targets)
+        own = {"promise": self.broken(whole, promised), "tone": self.tone(whole, promised["rgb"])}
+        weights = {"promise": self.lesson.promise_weight, "tone": self.lesson.tone_weight}
+        return total + torch.stack([weights[name] * term for name, term in own.items()]).sum(), terms | own
+
+    def broken(self, whole: Tensor, promised: Mapping[str, Tensor]) -> Tensor:
+        """How far paintings (N, 3, H, W) are from what the network promised of them: mean squared, of deviations."""
+        layers = [layer for layer in promised if layer not in ("rgb", "relu4_1")]  # which come from the photo
+        seen = self.net.encoder(whole.clamp(0, 1), layers)
+        gaps = [promised[layer] - self.net.usual[layer](seen[layer]) for layer in layers]
+        return torch.stack([gap.square().mean() for gap in gaps]).mean()
+
+    def tone(self, whole: Tensor, tinted: Tensor) -> Tensor:
+        """How far large areas of paintings are from those of the photos in the style's colours; mean squared.
+
+        Without it, clouds appear that have the style's contrast, and faces drown in them: neither the content nor the
+        style term sees where a picture is light and where it is dark.
+        """
+        painted = F.avg_pool2d(self.net.usual["rgb"](whole), TONE)
+        return (painted - F.avg_pool2d(tinted, TONE)).square().mean()
 
     def vectors(self, look: Look) -> Tensor:
         """The style vectors (N, P): the gallery's own, and predicted ones for all others."""
-        predicted: Tensor = self.predictor(look.stats, look.colours)
+        predicted = torch.cat([look.given, self.predictor(look.stats)], 1)
         if self.table is None:
             return predicted
-        own = self.table.flatten(0, 1)[look.entries.clamp(min=0)]
+        own = torch.cat([look.given, self.table.flatten(0, 1)[look.entries.clamp(min=0)]], 1)
         return torch.where((look.entries >= 0)[:, None], own, predicted)
 
 
@@ -335,15 +362,29 @@ class Pastiches:
         seen = crop(source, STYLE_CROP, rng, scale=scale)
         return seen if rng.random() > 0.15 else seen[:, :, rng.permutation(3)]
 
+    def accustom(self, keys: Sequence[Key]) -> None:
+        """Tell network and predictor what styles are usually like, from looks at many."""
+        looks = [self.look(key) for key in keys]
+        self.teaching.predictor.accustom(torch.cat([look.stats for look in looks]))
+        self.teaching.net.accustom(torch.cat([look.given for look in looks]))
+
+    def gallery(self) -> list[Look]:
+        """The gallery as it is looked at for every brush: for each style one look of three."""
+        count = 0 if self.teaching.table is None else len(self.teaching.table)
+        return [together([self.look(("gallery", n, brush)) for brush in range(len(BRUSHES))]) for n in range(count)]
+
     def fill_table(self) -> None:
         """Begin the gallery's vectors where the predictor would put them."""
         table = self.teaching.table
         if table is not None:
             with torch.no_grad():
-                for number in range(table.shape[0]):
-                    for brush in range(table.shape[1]):
-                        look = self.look(("gallery", number, brush))
-                        table[number, brush] = self.teaching.predictor(look.stats, look.colours)[0]
+                for rows, look in zip(table, self.gallery(), strict=True):
+                    rows.copy_(self.teaching.predictor(look.stats))
+
+    def table(self) -> list[Tensor]:
+        """The gallery's style vectors, (3, P) for each style."""
+        with torch.no_grad():
+            return [self.teaching.vectors(look) for look in self.gallery()]
 
 
 def stacked(pictures: Sequence[U8]) -> Tensor:

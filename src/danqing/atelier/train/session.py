@@ -188,6 +188,8 @@ def opened(order: Order) -> Pastiches | OneStyle:
     for value in predictor.parameters():
         value.requires_grad_(False)
     method = Pastiches(teaching, order.photos, Held(pictures), gallery=Held(pictures))
+    if recipe.from_scratch:
+        method.accustom([("gallery", number, 1) for number in range(len(pictures))])
     method.fill_table()
     return method
 
@@ -266,9 +268,7 @@ def written(order: Order, loop: Loop, folder: Path) -> Card:
     }
     if isinstance(method, Pastiches):
         teaching = method.teaching
-        if teaching.table is None:
-            raise TypeError("a training without styles")
-        vectors = {s.name: v.detach().float().numpy() for s, v in zip(known, teaching.table, strict=True)}
+        vectors = {style.name: rows.cpu().numpy() for style, rows in zip(known, method.table(), strict=True)}
         papers["teacher"] = "compact, danqing's own"
         return publish.pastiche(teaching.net, teaching.predictor, vectors, known, folder, name=recipe.name, **papers)
     net = method.model.get_submodule("net")
@@ -292,8 +292,8 @@ def sheet(order: Order, loop: Loop) -> Image.Image:
     model.load_state_dict(loop.averaged())
     rows = [x]
     with torch.no_grad():
-        if isinstance(method, Pastiches) and method.teaching.table is not None:
-            for vectors in method.teaching.table[:8]:
+        if isinstance(method, Pastiches):
+            for vectors in method.table()[:8]:
                 rows.append(method.teaching.net(x, vectors[len(BRUSHES) // 2].expand(len(x), -1)))
         else:
             rows.append(model.get_submodule("net")(x * 255).float() / 255)
