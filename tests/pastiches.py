@@ -13,7 +13,7 @@ pytest.importorskip("onnx", reason="onnx is not installed: no network can be pub
 
 import torch
 
-from danqing.atelier.nets.pastiche import STYLED, PasticheNet
+from danqing.atelier.nets.pastiche import PasticheNet
 from danqing.atelier.nets.predictor import Predictor, given
 from danqing.atelier.train import publish
 from danqing.card import Card, LearntStyle
@@ -35,11 +35,12 @@ def drawn(*, seed: int = 3) -> tuple[PasticheNet, Predictor]:
 
 
 def vector(net: PasticheNet, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A style vector: the statistics of a drawn picture, and drawn entries near the neutral ones."""
-    coarse = rng.random((1, 3, 12, 16), dtype=np.float32) ** 2
-    picture = torch.from_numpy(np.kron(coarse, np.ones((8, 8), dtype=np.float32)))
-    with torch.no_grad():
-        head = given(net.encoder(picture, list(STYLED[1:])), picture)[0].numpy()
+    """A style vector: the statistics of drawn colours and features, and drawn entries near the neutral ones."""
+    seen = {
+        layer: torch.from_numpy(rng.random((1, channels, 24, 24), dtype=np.float32) ** 2)
+        for layer, channels in net.styled.items()
+    }
+    head = given(seen, seen["rgb"])[0].numpy()
     tail = net.neutral().numpy()
     return np.concatenate([head, tail + 0.3 * rng.normal(size=tail.shape)]).astype(np.float32)
 

@@ -1,7 +1,9 @@
 """OpenVINO: a model's bytes become a session that maps arrays to arrays, as `onnx.Session` does.
 
 Where the processor multiplies bfloat16 in hardware, it does so here: several times as fast, and the difference cannot
-be seen. Compiled models are kept in the cache folder, so that only the first picture ever pays for compiling.
+be seen. Which operations may be halved is said here, not left to OpenVINO: what a graph names `exact.…`, and what has
+no convolution before it, stays in float32. Compiled models are kept in the cache folder, so that only the first picture
+ever pays for compiling.
 """
 
 from __future__ import annotations
@@ -18,6 +20,12 @@ from danqing.engines.onnx import refuse_external_data
 from danqing.errors import ModelDamaged
 from danqing.files import shown
 from danqing.messages import text
+
+EXACT = "exact."
+"""How the names of operations begin that would go wrong in bfloat16."""
+
+_HALVED = {"Convolution", "ConvolutionBackpropData"}
+_HALVED_BEHIND = {"Add", "Concat", "Interpolate", "MaxPool", "Multiply", "Pad", "Relu"}
 
 
 class Session:
@@ -54,7 +62,7 @@ class Session:
         core = openvino.Core()
         half = machine.has_bf16() if half is None else half
         settings: dict[str, Any] = {
-            "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
+            "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": threads or machine.cores(),
             "PERFORMANCE_HINT": "LATENCY",
         }
@@ -62,6 +70,8 @@ class Session:
             settings["CACHE_DIR"] = str(cache)
         try:
             model = core.read_model(data, b"")
+            if half:
+                halve(model)
             self._model = core.compile_model(model, "CPU", settings)
         except Exception as error:  # OpenVINO raises RuntimeError and others
             raise ModelDamaged(text("engines.onnx_load", name=name, reason=_reason(error))) from error
@@ -82,6 +92,33 @@ class Session:
         except Exception as error:  # OpenVINO raises RuntimeError and others
             raise ModelDamaged(text("engines.onnx_run", name=self.name, reason=_reason(error))) from error
         return {one.any_name: found[one] for one in self._model.outputs}
+
+
+def halve(model: Any) -> None:
+    """Let convolutions, and what only passes their outputs on, work in bfloat16."""
+    import openvino
+    from openvino import opset13
+
+    halved: set[str] = set()
+    for node in model.get_ordered_ops():
+        kind, name = node.get_type_name(), node.get_friendly_name()
+        behind = node.get_input_size() > 0 and node.input_value(0).get_node().get_friendly_name() in halved
+        if kind in _HALVED or (kind in _HALVED_BEHIND and behind and not name.startswith(EXACT)):
+            halved.add(name)
+    changed: dict[tuple[str, int, bool], Any] = {}
+    for node in model.get_ordered_ops():
+        half = node.get_friendly_name() in halved
+        for place, entry in enumerate(node.inputs()):
+            output = entry.get_source_output()
+            source = output.get_node().get_friendly_name()
+            numbers = output.get_element_type() == openvino.Type.f32
+            if not numbers or half == (source in halved) or (place and node.get_type_name() == "Interpolate"):
+                continue
+            key = source, output.get_index(), half
+            if key not in changed:
+                changed[key] = opset13.convert(output, "bf16" if half else "f32")
+            entry.replace_source_output(changed[key].output(0))
+    model.validate_nodes_and_infer_types()
 
 
 def _reason(error: Exception) -> str:

@@ -27,7 +27,7 @@ SMALLEST = 32
 FLAT = 1e-3
 """As in `nets.predictor`."""
 
-STYLED = ("rgb", "relu1_1", "relu2_1", "relu3_1", "relu4_1")
+STYLED = ("rgb", "relu2_1", "relu3_1", "relu4_1")
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 

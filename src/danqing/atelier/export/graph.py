@@ -5,7 +5,8 @@ Weights are stored in float16 and computed with in float32. This module knows no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 from torch import nn
+
+from danqing.engines.openvino import EXACT
 
 OPSET = 17
 
@@ -23,11 +26,21 @@ class Graph:
     def __init__(self) -> None:
         self.nodes: list[NodeProto] = []
         self.weights: list[TensorProto] = []
+        self._prefix = ""
+
+    @contextmanager
+    def exact(self) -> Iterator[None]:
+        """Nodes that are added meanwhile are named `exact.…`: whatever runs the graph may not halve their precision."""
+        before, self._prefix = self._prefix, EXACT
+        try:
+            yield
+        finally:
+            self._prefix = before
 
     def add(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
         """A node with one output, which is called `name`, or by a number."""
-        output = name or f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
+        output = name or f"{self._prefix}v{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [output], name=output, **attributes))
         return output
 
     def split(self, value: str, sizes: Sequence[int], *, axis: int) -> list[str]:
@@ -38,9 +51,10 @@ class Graph:
         return outputs
 
     def constant(self, value: NDArray[Any], name: str = "") -> str:
-        """Numbers that are stored as they are."""
+        """Numbers that are stored as they are, once for a name."""
         name = name or f"c{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(np.asarray(value), name))
+        if all(known.name != name for known in self.weights):
+            self.weights.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
     def number(self, value: float) -> str:

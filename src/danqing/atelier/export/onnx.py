@@ -115,25 +115,27 @@ class _Pastiche:
         graph, net = self.graph, self.net
         pads = graph.constant(np.array([0, 0, MARGIN, MARGIN, 0, 0, MARGIN, MARGIN], dtype=np.int64))
         x = graph.add("Pad", "picture", pads, mode="reflect")
-        _encoder(graph, net.encoder, x, ["relu2_1", "relu3_1", "relu4_1"])
+        _encoder(graph, net.encoder, x, ["relu2_1", "relu3_1"])
         vector = graph.add("MatMul", "weights", "vectors")
         given, *parts = graph.split(vector, [net.given, *[1] * len(BANDS), *net.sizes], axis=1)
         kept, parts = parts[: len(BANDS)], parts[len(BANDS) :]
         shapes = {size: graph.constant(np.array([1, size, 1, 1], dtype=np.int64)) for size in set(net.sizes)}
         style = iter([graph.add("Reshape", p, shapes[size]) for p, size in zip(parts, net.sizes, strict=True)])
         statistics = self.statistics(given)
-        tinted = self.moved(x, *statistics["rgb"], width=3)
-        h = self.styled("relu4_1", "relu4_1", statistics)
-        h = graph.add("Relu", self.conditional(h, "down", style))
-        h = self.blocks(h, "blocks_8", style)
-        h = self.joined(h, "4", self.normalized("relu3_1"), style)
-        h = self.blocks(self.styled("relu3_1", h, statistics), "blocks_4", style)
-        h = self.joined(h, "2", self.normalized("relu2_1"), style)
-        h = self.blocks(self.styled("relu2_1", h, statistics), "blocks_2", style)
-        h = self.joined(h, "1", self.usual("rgb", tinted), style)
-        h = graph.convolution(self.styled("relu1_1", h, statistics), net.out, "out")
-        h = graph.add("Add", self.based(tinted, kept), h)
-        h = self.moved(h, *statistics["rgb"], width=3)
+        tinted = self.moved(x, "rgb", statistics)
+        quarter, half = self.normalized("relu3_1"), self.normalized("relu2_1")
+        h = graph.add("Relu", self.conditional(quarter, "down", style))
+        h = graph.convolution(self.block(h, "block_8", style), net.near_8, "near_8")
+        h = graph.convolution(self.styled(h, "relu4_1", statistics), net.narrow_8, "narrow_8")
+        for place, _ in enumerate(net.blocks_8):
+            h = self.block(h, f"blocks_8.{place}", style)
+        h = self.joined(h, "4", quarter)
+        h = graph.convolution(graph.add("Relu", self.conditional(h, "join_4", style)), net.near_4, "near_4")
+        h = self.joined(self.styled(h, "relu3_1", statistics), "2", half)
+        h = graph.convolution(graph.add("Relu", self.conditional(h, "join_2", style)), net.near_2, "near_2")
+        h = self.joined(self.styled(h, "relu2_1", statistics), "1", self.usual(tinted, "rgb"))
+        h = graph.convolution(graph.add("Relu", self.conditional(h, "join_1", style)), net.out, "out")
+        h = self.moved(self.based(tinted, kept, h), "rgb", statistics)
         start, end, axes = (graph.constant(np.array(v, dtype=np.int64)) for v in ([MARGIN] * 2, [-MARGIN] * 2, [2, 3]))
         h = graph.add("Slice", h, start, end, axes)
         graph.add("Clip", h, graph.number(0), graph.number(1), name="painting")
@@ -159,21 +161,21 @@ class _Pastiche:
             found[layer] = graph.add("Reshape", mean, shape), graph.add("Reshape", root, square)
         return found
 
-    def styled(self, layer: str, h: str, statistics: dict[str, tuple[str, str]]) -> str:
+    def styled(self, h: str, layer: str, statistics: dict[str, tuple[str, str]]) -> str:
         """With the style's statistics, then as usual."""
-        return self.usual(layer, self.moved(h, *statistics[layer], width=self.net.styled[layer]))
+        return self.usual(self.moved(h, layer, statistics), layer)
 
-    def usual(self, layer: str, h: str) -> str:
+    def usual(self, h: str, layer: str) -> str:
         """As `pastiche.Usual`."""
-        kept = self.net.usual.get_submodule(layer).state_dict()
+        kept = self.net.usually(layer).state_dict()
         mean, deviation = (
             self.graph.constant(kept[name].numpy()[None, :, None, None], f"usual.{layer}.{name}")
             for name in ("mean", "deviation")
         )
         return self.graph.add("Div", self.graph.add("Sub", h, mean), deviation)
 
-    def based(self, tinted: str, kept: list[str]) -> str:
-        """The photo in the style's colours, with as much of its detail as is kept."""
+    def based(self, tinted: str, kept: list[str], h: str) -> str:
+        """What is drawn, on the photo in the style's colours with as much of its detail as is kept."""
         graph = self.graph
         one = graph.constant(np.array([-1, 1, 1, 1], dtype=np.int64))
         pooled = [graph.add("AveragePool", tinted, kernel_shape=[band] * 2, strides=[band] * 2) for band in BANDS]
@@ -182,25 +184,20 @@ class _Pastiche:
         for coarse, fine, share in zip(levels[:-1], levels[1:], kept, strict=True):
             detail = graph.add("Mul", graph.add("Sub", fine, coarse), graph.add("Reshape", share, one))
             base = graph.add("Add", base, detail)
-        return base
+        return graph.add("Add", base, h)
 
-    def joined(self, h: str, place: str, other: str, style: Iterator[str]) -> str:
-        """Twice as large, joined with what lies at that resolution, in the encoder's terms."""
-        graph, net = self.graph, self.net
-        narrow, near = (net.get_submodule(f"{name}_{place}") for name in ("narrow", "near"))
-        if not isinstance(narrow, nn.Conv2d) or not isinstance(near, nn.Conv2d):
+    def joined(self, h: str, place: str, other: str) -> str:
+        """Twice as large, and what lies at that resolution added."""
+        narrow, link = (self.net.get_submodule(f"{name}_{place}") for name in ("narrow", "link"))
+        if not isinstance(narrow, nn.Conv2d) or not isinstance(link, nn.Conv2d):
             raise TypeError(f"what joins at 1/{place} are no convolutions")
-        h = self.larger(graph.convolution(h, narrow, f"narrow_{place}"), 2)
-        h = graph.add("Concat", h, other, axis=1)
-        h = graph.add("Relu", self.conditional(h, f"join_{place}", style))
-        return graph.convolution(h, near, f"near_{place}")
+        h = self.larger(self.graph.convolution(h, narrow, f"narrow_{place}"), 2)
+        return self.graph.add("Add", h, self.graph.convolution(other, link, f"link_{place}"))
 
-    def blocks(self, h: str, name: str, style: Iterator[str]) -> str:
-        """The residual blocks of one resolution."""
-        for place, _ in enumerate(getattr(self.net, name, ())):
-            first = self.graph.add("Relu", self.conditional(h, f"{name}.{place}.first", style))
-            h = self.graph.add("Add", h, self.conditional(first, f"{name}.{place}.second", style))
-        return h
+    def block(self, h: str, name: str, style: Iterator[str]) -> str:
+        """A residual block."""
+        first = self.graph.add("Relu", self.conditional(h, f"{name}.first", style))
+        return self.graph.add("Add", h, self.conditional(first, f"{name}.second", style))
 
     def conditional(self, h: str, name: str, style: Iterator[str]) -> str:
         """A conditional convolution."""
@@ -212,7 +209,7 @@ class _Pastiche:
         if module.mirrored:
             pads = self.graph.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1], dtype=np.int64))
             h = self.graph.add("Pad", h, pads, mode="reflect")
-        h = self.graph.add("Conv", h, kernels, pads=[int(not module.mirrored)] * 4)
+        h = self.graph.add("Conv", h, kernels, pads=[int(not module.mirrored)] * 4, strides=[module.stride] * 2)
         return self.graph.add("Add", self.graph.add("Mul", h, scale), shift)
 
     def larger(self, h: str, times: int) -> str:
@@ -231,33 +228,36 @@ class _Pastiche:
         deviation = graph.add("Sqrt", graph.add("Add", variance, floor))
         return graph.add("Div", centred, deviation)
 
-    def moved(self, x: str, mean: str, root: str, *, width: int) -> str:
-        """As `pastiche.moved`, for one mean (C, 1) and root (C, C)."""
+    def moved(self, x: str, layer: str, statistics: dict[str, tuple[str, str]]) -> str:
+        """As `pastiche.moved`, for one style. Half precision would not find the root."""
+        with self.graph.exact():
+            return self._moved(x, *statistics[layer], width=self.net.styled[layer])
+
+    def _moved(self, x: str, mean: str, root: str, *, width: int) -> str:
         graph = self.graph
-
-        def times_eye(factor: float) -> str:
-            return graph.constant(np.float32(factor) * np.eye(width, dtype=np.float32))
-
+        eye = graph.constant(np.eye(width, dtype=np.float32), f"eye.{width}")
+        axes = graph.constant(np.array([1, 2], dtype=np.int64))
         flat = graph.add("Reshape", x, graph.constant(np.array([0, width, -1], dtype=np.int64)))
         flat = graph.add("Sub", flat, graph.add("ReduceMean", flat, axes=[2], keepdims=1))
         squares = graph.add("MatMul", flat, graph.add("Transpose", flat, perm=[0, 2, 1]))
         count = graph.add("Cast", graph.add("Gather", graph.add("Shape", flat), graph.constant(np.array(2))), to=1)
         covariance = graph.add("Div", squares, count)
-        axes = graph.constant(np.array([1, 2], dtype=np.int64))
-        size = graph.add("ReduceSum", graph.add("Mul", covariance, times_eye(SOFT / width)), axes, keepdims=1)
-        both_axes = graph.constant(np.array([0, 1], dtype=np.int64))
-        theirs = graph.add("ReduceSum", graph.add("Mul", root, root), both_axes, keepdims=1)
-        theirs = graph.add("Mul", theirs, graph.number(LEAST / width))
-        least = graph.add("Add", graph.add("Add", size, theirs), graph.number(1e-6))
-        covariance = graph.add("Add", covariance, graph.add("Mul", least, times_eye(1)))
+        ours = graph.add("ReduceSum", graph.add("Mul", covariance, eye), axes, keepdims=1)
+        theirs = graph.add("Unsqueeze", graph.add("Mul", root, root), graph.constant(np.array([0])))
+        theirs = graph.add("ReduceSum", theirs, axes, keepdims=1)
+        least = graph.add("Mul", ours, graph.number(SOFT / width))
+        least = graph.add("Add", least, graph.add("Mul", theirs, graph.number(LEAST / width)))
+        least = graph.add("Add", least, graph.number(1e-6))
+        covariance = graph.add("Add", covariance, graph.add("Mul", least, eye))
         across = graph.add("Transpose", root, perm=[1, 0])
         both = graph.add("MatMul", graph.add("MatMul", root, covariance), across)
-        trace = graph.add("ReduceSum", graph.add("Mul", both, times_eye(1)), axes, keepdims=1)
+        trace = graph.add("ReduceSum", graph.add("Mul", both, eye), axes, keepdims=1)
         trace = graph.add("Add", trace, graph.number(1e-12))
-        y, z = graph.add("Add", graph.add("Div", both, trace), times_eye(NEARLY_FLAT / width)), times_eye(1)
+        y, z = graph.add("Div", both, trace), eye
+        y = graph.add("Add", y, graph.add("Mul", eye, graph.number(NEARLY_FLAT / width)))
+        once_and_a_half, half = graph.add("Mul", eye, graph.number(1.5)), graph.number(0.5)
         for _ in range(NEWTON_STEPS):
-            product = graph.add("Mul", graph.add("MatMul", z, y), graph.number(0.5))
-            t = graph.add("Sub", times_eye(1.5), product)
+            t = graph.add("Sub", once_and_a_half, graph.add("Mul", graph.add("MatMul", z, y), half))
             y, z = graph.add("MatMul", y, t), graph.add("MatMul", t, z)
         z = graph.add("Div", z, graph.add("Sqrt", trace))
         turned = graph.add("MatMul", graph.add("MatMul", across, z), root)

@@ -1,17 +1,17 @@
 """The pastiche network: a photo and a style vector go in, a painting comes out, in one pass.
 
 Everything in it that depends on the style is the style vector, float32 (P,). First come statistics of the style itself:
-mean and covariance of its colours and of what the compact encoder sees of it at four layers. What the network draws is
+mean and covariance of its colours and of what the compact encoder sees of it at three layers. What the network draws is
 moved to these statistics wherever it has the encoder's meaning (whitening and colouring, Li et al. 2017, by the map
 that moves least), so that a style need not be learnt to be painted. Then come entries that are learnt: how much of the
 photo's own detail stays, and the scale and shift of every channel of every convolution (conditional normalisation,
 Dumoulin et al. 2017; FiLM, Perez et al. 2018). Vectors may be mixed. The network knows neither styles nor how the
 learnt part of their vectors is found (`predictor.py`).
 
-    photo -> margin -> compact encoder, frozen -> relu4_1 (1/8), styled -> residual blocks
-          -> up, joined with relu3_1 (1/4) of the photo -> styled as relu3_1 -> residual blocks
-          -> up, joined with relu2_1 (1/2) of the photo -> styled as relu2_1 -> residual blocks
-          -> up, joined with the photo in the style's colours -> styled as relu1_1
+    photo -> margin -> compact encoder, frozen -> relu3_1 -> to 1/8, a residual block -> styled as relu4_1
+          -> residual blocks -> up, joined with relu3_1 (1/4) of the photo -> styled as relu3_1
+          -> up, joined with relu2_1 (1/2) of the photo -> styled as relu2_1
+          -> up, joined with the photo in the style's colours
           -> added to as much of that photo's detail as the style leaves -> styled as colours
 
 Where a layer is styled it makes a promise: that the encoder, looking at the painting, sees there what it has. Training
@@ -31,14 +31,14 @@ from danqing.atelier.encoders import COMPACT_WIDTHS, VGG
 MARGIN = 16
 """px that the picture is continued by on every side, and that are cut away again."""
 
-STYLED = ("rgb", "relu1_1", "relu2_1", "relu3_1", "relu4_1")
-"""Where the style's statistics are taken over: the picture itself, and four layers of the encoder."""
+STYLED = ("rgb", "relu2_1", "relu3_1", "relu4_1")
+"""Where the style's statistics are taken over: the picture itself, and three layers of the encoder."""
 
 WIDTH = 128
 """Channels at 1/8 of the picture's resolution; at the others they are the encoder's."""
 
-BLOCKS = (1, 1, 3)
-"""Residual blocks at 1/2, 1/4 and 1/8."""
+BLOCKS = 3
+"""Residual blocks there, behind the styling."""
 
 BANDS = (8, 2)
 """px: of the photo in the style's colours, what is finer than these stays by the first of the learnt entries."""
@@ -59,13 +59,16 @@ class Conditional(nn.Module):
 
     Args:
         inputs, outputs: channels.
+        stride: of the convolution.
         usual: the scale before anything is learnt.
         mirrored: beyond the border are the values before it, mirrored; else zeros.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, usual: float = 2**0.5, mirrored: bool = False) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, stride: int = 1, usual: float = 2**0.5, mirrored: bool = False
+    ) -> None:
         super().__init__()
-        self.usual, self.mirrored = usual, mirrored
+        self.stride, self.usual, self.mirrored = stride, usual, mirrored
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3) / (9 * inputs) ** 0.5)
 
     def kernels(self) -> Tensor:
@@ -74,11 +77,13 @@ class Conditional(nn.Module):
         return kernels
 
     def forward(self, x: Tensor, style: Iterator[Tensor]) -> Tensor:
-        """(N, inputs, h, w) -> (N, outputs, h, w); takes its scale and shift from `style`."""
+        """(N, inputs, h, w) -> (N, outputs, h / stride, w / stride); takes its scale and shift from `style`."""
         scale, shift = next(style), next(style)
         if self.mirrored:
             x = F.pad(x, (1, 1, 1, 1), mode="reflect")
-        return torch.addcmul(shift, F.conv2d(x, self.kernels().to(x.dtype), padding=int(not self.mirrored)), scale)
+        padding = int(not self.mirrored)
+        found = F.conv2d(x, self.kernels().to(x.dtype), stride=self.stride, padding=padding)
+        return torch.addcmul(shift, found, scale)
 
 
 class Block(nn.Module):
@@ -123,7 +128,7 @@ class PasticheNet(nn.Module):
 
     Args:
         encoder_widths: channels of the encoder's blocks.
-        width, blocks: channels at 1/8; residual blocks at 1/2, 1/4 and 1/8.
+        width, blocks: channels at 1/8, and residual blocks there, behind the styling.
     """
 
     def __init__(
@@ -131,29 +136,26 @@ class PasticheNet(nn.Module):
         encoder_widths: tuple[int, ...] = COMPACT_WIDTHS,
         *,
         width: int = WIDTH,
-        blocks: tuple[int, int, int] = BLOCKS,
+        blocks: int = BLOCKS,
     ) -> None:
         super().__init__()
         full, half, quarter, eighth = encoder_widths[:4]
         scale = 1 / 0.225  # as `encoders.compact`
         matrix = tuple(tuple(scale * (row == column) for column in range(3)) for row in range(3))
-        self.encoder = VGG(encoder_widths, last="conv4_1", matrix=matrix, bias=(-2.0, -2.0, -2.0))
+        self.encoder = VGG(encoder_widths, last="conv3_1", matrix=matrix, bias=(-2.0, -2.0, -2.0))
         self.encoder.requires_grad_(requires_grad=False)
-        self.styled = dict(zip(STYLED, (3, full, half, quarter, eighth), strict=True))
+        self.styled = dict(zip(STYLED, (3, half, quarter, eighth), strict=True))
         self.usual = nn.ModuleDict({layer: Usual(size) for layer, size in self.styled.items()})
-        self.down = Conditional(eighth, width, mirrored=True)
-        self.blocks_8 = nn.ModuleList(Block(width, mirrored=True) for _ in range(blocks[2]))
-        self.narrow_4 = nn.Conv2d(width, quarter, 1)
-        self.join_4 = Conditional(quarter + quarter, quarter)
-        self.near_4 = nn.Conv2d(quarter, quarter, 3, padding=1)
-        self.blocks_4 = nn.ModuleList(Block(quarter) for _ in range(blocks[1]))
-        self.narrow_2 = nn.Conv2d(quarter, half, 1)
-        self.join_2 = Conditional(half + half, half)
-        self.near_2 = nn.Conv2d(half, half, 3, padding=1)
-        self.blocks_2 = nn.ModuleList(Block(half) for _ in range(blocks[0]))
-        self.narrow_1 = nn.Conv2d(half, full, 1)
-        self.join_1 = Conditional(full + 3, full)
-        self.near_1 = nn.Conv2d(full, full, 3, padding=1)
+        self.down = Conditional(quarter, width, mirrored=True, stride=2)
+        self.block_8 = Block(width, mirrored=True)
+        self.near_8, self.narrow_8 = nn.Conv2d(width, eighth, 1), nn.Conv2d(eighth, width, 1)
+        self.blocks_8 = nn.ModuleList(Block(width, mirrored=True) for _ in range(blocks))
+        self.narrow_4, self.link_4 = nn.Conv2d(width, quarter, 1), nn.Conv2d(quarter, quarter, 1)
+        self.join_4, self.near_4 = Conditional(quarter, quarter), nn.Conv2d(quarter, quarter, 1)
+        self.narrow_2, self.link_2 = nn.Conv2d(quarter, half, 1), nn.Conv2d(half, half, 1)
+        self.join_2, self.near_2 = Conditional(half, half), nn.Conv2d(half, half, 1)
+        self.narrow_1, self.link_1 = nn.Conv2d(half, full, 1), nn.Conv2d(3, full, 1)
+        self.join_1 = Conditional(full, full)
         self.out = nn.Conv2d(full, 3, 3, padding=1)
         with torch.no_grad():
             self.out.weight.mul_(0.1)
@@ -219,8 +221,8 @@ class PasticheNet(nn.Module):
     def paint(self, x: Tensor, vectors: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The paintings with their margins, and what is promised of them, as `usual`; `rgb` are the photos' colours."""
         x = F.pad(x, (MARGIN,) * 4, mode="reflect" if min(x.shape[2:]) > MARGIN else "replicate")
-        seen = self.encoder(x, ["relu2_1", "relu3_1", "relu4_1"])
-        kind = seen["relu4_1"].dtype
+        seen = self.encoder(x, ["relu2_1", "relu3_1"])
+        kind = seen["relu3_1"].dtype
         statistics = self.statistics(vectors.float())
         learnt = vectors[:, self.given :, None, None]
         coarse, fine = learnt[:, 0:1].float(), learnt[:, 1:2].float()
@@ -233,19 +235,17 @@ class PasticheNet(nn.Module):
 
         tinted = moved(x, *statistics["rgb"])
         promised["rgb"] = self.usual["rgb"](tinted)
-        h = F.relu(self.down(styled("relu4_1", seen["relu4_1"]), style))
+        quarter, half = (normalized(seen[layer]).to(kind) for layer in ("relu3_1", "relu2_1"))
+        h = F.relu(self.down(quarter, style))
+        h = self.narrow_8(styled("relu4_1", self.near_8(self.block_8(h, style))))
         for block in self.blocks_8:
             h = block(h, style)
-        h = torch.cat([double(self.narrow_4(h)), normalized(seen["relu3_1"]).to(kind)], 1)
+        h = double(self.narrow_4(h)) + self.link_4(quarter)
         h = styled("relu3_1", self.near_4(F.relu(self.join_4(h, style))))
-        for block in self.blocks_4:
-            h = block(h, style)
-        h = torch.cat([double(self.narrow_2(h)), normalized(seen["relu2_1"]).to(kind)], 1)
+        h = double(self.narrow_2(h)) + self.link_2(half)
         h = styled("relu2_1", self.near_2(F.relu(self.join_2(h, style))))
-        for block in self.blocks_2:
-            h = block(h, style)
-        h = torch.cat([double(self.narrow_1(h)), promised["rgb"].to(kind)], 1)
-        h = styled("relu1_1", self.near_1(F.relu(self.join_1(h, style))))
+        h = double(self.narrow_1(h)) + self.link_1(promised["rgb"].to(kind))
+        h = F.relu(self.join_1(h, style))
         large, middle = (smoothed(tinted, band) for band in BANDS)
         base = large + coarse * (middle - large) + fine * (tinted - middle)
         return moved(base + self.out(h).float(), *statistics["rgb"]), promised

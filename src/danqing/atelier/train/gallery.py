@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from PIL import Image
 from torch import Tensor
 
 from danqing.atelier.encoders import VGG
 from danqing.atelier.train import checkpoints, publish
 from danqing.atelier.train.data import Folder, square
-from danqing.atelier.train.loop import Loop, Plan, Report
+from danqing.atelier.train.loop import Loop, Plan, Report, joined
 from danqing.atelier.train.pastiche import Lesson, Pastiches, Teaching, fresh, seer, stacked
 from danqing.card import LearntStyle
 from danqing.files import sha256
@@ -115,21 +116,21 @@ def beginning(judge: VGG, lesson: Lesson, *, styles: int = 0) -> Teaching:
     return Teaching(net, predictor, judge, lesson, styles=styles)
 
 
-def train(recipe: Recipe, data: Data, folder: Path) -> Pastiches:
+def train(recipe: Recipe, data: Data, folder: Path, *, device: str = "cpu") -> Pastiches:
     """Both parts to their end, from where they stand; what was trained, with averaged weights."""
     judge = seer()
     first = beginning(judge, recipe.lesson("any"))
     method = Pastiches(first, data.photos, data.paintings)
     usual = [("painting", number, variant) for number in range(len(data.paintings)) for variant in range(2)]
     method.accustom(usual)
-    learn(Loop(method, recipe.plan("any"), _made(folder / "any")), data)
+    learn(Loop(method, recipe.plan("any"), _made(folder / "any"), device=device), data)
     second = beginning(judge, recipe.lesson("gallery"), styles=len(recipe.styles))
     method = Pastiches(second, data.photos, data.paintings, gallery=data.gallery)
     found = checkpoints.latest(folder / "any")
     if found is not None and checkpoints.latest(_made(folder / "gallery")) is None:
         second.load_state_dict(averaged(found) | {"table": second.state_dict()["table"]})
         method.fill_table()
-    loop = Loop(method, recipe.plan("gallery"), folder / "gallery")
+    loop = Loop(method, recipe.plan("gallery"), folder / "gallery", device=device)
     learn(loop, data)
     second.load_state_dict(loop.averaged())
     return method
@@ -151,6 +152,8 @@ def learn(loop: Loop, data: Data) -> None:
     smooth: dict[str, float] = {}
 
     def look(report: Report) -> None:
+        if loop.rank:
+            return
         for name, value in report.terms.items():
             smooth[name] = 0.98 * smooth.get(name, value) + 0.02 * value
         if report.step % 100 == 0:
@@ -161,6 +164,8 @@ def learn(loop: Loop, data: Data) -> None:
             sheet(loop, data).save(loop.folder / f"sheet-{report.step:08}.png")
 
     loop.run(look)
+    if dist.is_initialized():
+        dist.barrier()  # the last checkpoint is written by one of them
 
 
 def sheet(loop: Loop, data: Data) -> Image.Image:
@@ -230,11 +235,14 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--data", type=Path, required=True, help="a folder with photos/ and paintings/")
     parser.add_argument("--out", type=Path, required=True, help="checkpoints, logs, sheets and the trained network")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or mps")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = Recipe.read(args.recipe)
     data = Data.read(args.data, recipe)
-    ship(train(recipe, data, args.out), recipe, data, args.out / "models")
+    trained = train(recipe, data, args.out, device=joined(args.device))
+    if not dist.is_initialized() or dist.get_rank() == 0:
+        ship(trained, recipe, data, args.out / "models")
 
 
 if __name__ == "__main__":

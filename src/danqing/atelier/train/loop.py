@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 
 from danqing import machine
 from danqing.atelier.train import checkpoints
-from danqing.errors import RunFailed
+from danqing.errors import ModelMissing, RunFailed
 from danqing.files import shown
 from danqing.messages import text
 
@@ -58,6 +59,18 @@ class Plan:
     ema: float = 0.999
     save_every: int = 500
     sample_every: int = 500
+
+
+def joined(device: str) -> str:
+    """The device that is meant; among processes that `torchrun` has started, this one's own."""
+    cuda = torch.cuda.is_available()
+    if device == "auto":
+        device = "cuda" if cuda else "cpu"
+    if (device == "cuda" and not cuda) or (device == "mps" and not torch.backends.mps.is_available()):
+        raise ModelMissing(text("train.device_missing", name=device))
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and dist.is_initialized() else device
 
 
 class Method(Protocol):

@@ -244,8 +244,8 @@ class Teaching(nn.Module):
 
     def broken(self, whole: Tensor, promised: Mapping[str, Tensor]) -> Tensor:
         """How far paintings (N, 3, H, W) are from what the network promised of them: mean squared, of deviations."""
-        layers = [layer for layer in promised if layer not in ("rgb", "relu4_1")]  # which come from the photo
-        seen = self.net.encoder(whole.clamp(0, 1), layers)
+        layers = [layer for layer in promised if layer != "rgb"]
+        seen = self.judgement.see(whole.clamp(0, 1), layers)
         gaps = [promised[layer] - self.net.usual[layer](seen[layer]) for layer in layers]
         return torch.stack([gap.square().mean() for gap in gaps]).mean()
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import shutil
 import tempfile
 import time
@@ -20,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from PIL import Image
 
 from danqing import catalog
@@ -31,7 +29,7 @@ from danqing.atelier.nets.predictor import Predictor
 from danqing.atelier.train import publish
 from danqing.atelier.train.data import U8, Folder, Held, Pictures, square
 from danqing.atelier.train.johnson import LOSSES, Classic, OneStyle, Own
-from danqing.atelier.train.loop import Loop, OnReport, Plan, Report
+from danqing.atelier.train.loop import Loop, OnReport, Plan, Report, joined
 from danqing.atelier.train.pastiche import (
     BRUSHES,
     Judgement,
@@ -44,7 +42,7 @@ from danqing.atelier.train.pastiche import (
 )
 from danqing.atelier.train.rendered import Rendered
 from danqing.card import Card, LearntStyle
-from danqing.errors import ModelMissing, RunFailed
+from danqing.errors import RunFailed
 from danqing.files import atomic_write, shown
 from danqing.messages import text
 from danqing.picture import Picture
@@ -135,18 +133,6 @@ def train(
     loop.model.load_state_dict(loop.averaged())
     loop.model.cpu()
     return shipped(order, loop)
-
-
-def joined(device: str) -> str:
-    """The device that is meant; among processes that `torchrun` has started, this one's own."""
-    cuda = torch.cuda.is_available()
-    if device == "auto":
-        device = "cuda" if cuda else "cpu"
-    if (device == "cuda" and not cuda) or (device == "mps" and not torch.backends.mps.is_available()):
-        raise ModelMissing(text("train.device_missing", name=device))
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if device == "cuda" else "gloo")
-    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and dist.is_initialized() else device
 
 
 def shipped(order: Order, loop: Loop) -> Card:
