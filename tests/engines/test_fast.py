@@ -181,7 +181,16 @@ def test_pictures_and_unknown_runtimes_are_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(fast, "find_spec", lambda name: None)
     with pytest.raises(ModelMissing, match=r'pip install "danqing\[openvino\]"'):
         api.prepare(photo(), "reeds", runtime="openvino")
-    assert fast.chosen("auto") == "onnx"
+
+
+def test_one_picture_does_not_pay_for_a_compilation_that_many_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast, "_work", fast._Work())
+    monkeypatch.setattr(fast.machine, "has_bf16", lambda: True)
+    monkeypatch.setattr(fast, "find_spec", lambda name: object())
+    assert [fast.chosen("auto", 2_000_000) for _ in range(7)] == ["onnx"] * 6 + ["openvino"]
+    assert [fast.chosen("onnx", 10**9), fast.chosen("openvino", 1)] == ["onnx", "openvino"]
+    monkeypatch.setattr(fast.machine, "has_bf16", lambda: False)
+    assert fast.chosen("auto", 10**9) == "onnx"
 
 
 def test_styles_of_two_networks_are_not_mixed() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import Protocol
@@ -34,6 +35,9 @@ F32 = NDArray[np.float32]
 BASE_BYTES, BYTES_PER_PIXEL, SECONDS_PER_PIXEL = 200 << 20, 450, 1.6e-6
 """Memory of the process without a picture; memory and, on one core, time of a pixel (docs/benchmarks.md)."""
 
+MANY = 12e6
+"""So many pixels in one process are worth the time that OpenVINO needs to compile a network for this processor."""
+
 WHOLE = 0.2
 """The strength from which on nothing but the network's painting is seen; below, more and more of the photo itself."""
 
@@ -52,8 +56,8 @@ class FastStylizer:
     """Paints in one pass; implements `danqing.stylizer.Stylizer`.
 
     Args:
-        runtime: `onnx`, `openvino`, or `auto`, which is OpenVINO where it is installed and the processor multiplies
-            bfloat16, else ONNX Runtime.
+        runtime: `onnx`, `openvino`, or `auto`: ONNX Runtime for a picture or a few, OpenVINO for many or large ones
+            where it is installed and the processor multiplies bfloat16.
         threads: how many it may use; None = all cores.
 
     Raises:
@@ -63,7 +67,7 @@ class FastStylizer:
 
     def __init__(self, *, runtime: str = "auto", threads: int | None = None) -> None:
         self.threads = threads
-        self.runtime = chosen(runtime)
+        self.runtime = known(runtime)
 
     def __call__(
         self,
@@ -97,7 +101,7 @@ class FastStylizer:
 
     def painted(self, pixels: F32, card: Card, styles: Sequence[Style], vectors: F32 | None, strength: float) -> F32:
         """Pixels (H, W, 3) painted with vectors (S, P), all of them together or each where its mask is."""
-        net = opened(card.name, self.runtime, self.threads)
+        net = opened(card.name, chosen(self.runtime, pixels.shape[0] * pixels.shape[1]), self.threads)
         weights = np.array([style.weight for style in styles], dtype=np.float32)
         masks = mask.resolved([style.mask for style in styles])
         if vectors is None:
@@ -166,21 +170,37 @@ def run(net: Session, card: Card, pixels: F32, vectors: F32 | None = None, weigh
     return np.ascontiguousarray(painting[0].transpose(1, 2, 0)[:height, :width])
 
 
-def chosen(runtime: str) -> str:
-    """The runtime that is meant, `onnx` or `openvino`.
+def known(runtime: str) -> str:
+    """The runtime, if there is such a one here.
 
     Raises:
-        UsageError: no such runtime.
+        UsageError: there is no such runtime.
         ModelMissing: it is not installed.
     """
-    there = find_spec("openvino") is not None
     if runtime not in RUNTIMES:
         raise UsageError(text("engines.no_runtime", name=shown(runtime), known=", ".join(RUNTIMES)))
-    if runtime == "openvino" and not there:
+    if runtime == "openvino" and find_spec("openvino") is None:
         raise ModelMissing(text("engines.needs_extra", name="openvino", extra="openvino"))
-    if runtime == "auto":
-        return "openvino" if there and machine.has_bf16() else "onnx"
     return runtime
+
+
+def chosen(runtime: str, pixels: int) -> str:
+    """What to run the next picture of so many pixels on: `onnx` or `openvino`."""
+    if runtime != "auto":
+        return runtime
+    _work.pixels += pixels
+    quick = find_spec("openvino") is not None and machine.has_bf16()
+    return "openvino" if quick and _work.pixels > MANY else "onnx"
+
+
+@dataclass
+class _Work:
+    """What this process was asked to paint so far."""
+
+    pixels: int = 0
+
+
+_work = _Work()
 
 
 @lru_cache(4)
