@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danqing import catalog, engines, inputs, limits
-from danqing.errors import DoesNotFit, RunFailed, UsageError
+from danqing.errors import DoesNotFit, ModelMissing, RunFailed, UsageError
 from danqing.files import sha256, shown
 from danqing.image import color, mask
 from danqing.image.fit import fit, fitted_size, resize, square
@@ -165,8 +165,8 @@ def prepare(
     stylizer = engines.open(full.engine, **({"runtime": runtime} if by_name else {"encoder_weights": weights}))
     if weights is None and not by_name:
         _fetch(full.encoder, offline=offline, on_download=on_download)
-    if not by_name:
-        painted_in = tuple(dataclasses.replace(s, source=opaque(s)) for s in painted_in)
+    learnt = _learnt() if by_name else frozenset()
+    painted_in = tuple(s if s.source in learnt else dataclasses.replace(s, source=opaque(s)) for s in painted_in)
     photograph = square(content.picture) if full.square else content.picture
     fitted, full, notes = _fitted(photograph, full, stylizer, budget)
     placed, cover = regions.at(fitted.size, square=full.square)
@@ -186,21 +186,27 @@ def prepare(
 
 
 def _engine(recipe: Recipe, styles: Sequence[Style]) -> str:
-    """The engine that is meant: what a network has learnt is painted at once, unless a knob asks for the other way.
+    """The engine that is meant: a painting is made at once, unless a knob asks for the other way.
 
     Raises:
-        UsageError: the fast engine with knobs that it does not have, or with a picture as a style.
+        UsageError: the fast engine with knobs that it does not have.
+        ModelMissing: the fast engine with a picture, and the network that looks at pictures is not here.
     """
     turned = recipe.of_optimization()
     if recipe.engine in engines.BY_NAME and turned:
         raise UsageError(text("api.not_fast", engine=recipe.engine, knobs=", ".join(turned)))
-    pictures = [style.name for style in styles if not isinstance(style.source, str)]
-    if recipe.engine in engines.BY_NAME and pictures:
-        raise UsageError(text("engines.not_in_gallery", name=pictures[0]))
+    strange = {style.name for style in styles if style.source not in _learnt()}
+    looks = any(card.name == engines.NETWORK for card in catalog.cards())
+    if recipe.engine in engines.BY_NAME and strange and not looks:
+        raise ModelMissing(text("engines.not_in_gallery", name=min(strange)))
     if recipe.engine != "auto":
         return recipe.engine
-    learnt = {entry.name for entry in catalog.styles() if entry.network}
-    return "fast" if not turned and learnt.issuperset(style.source for style in styles) else "optimize"
+    return "fast" if not turned and (looks or not strange) else "optimize"
+
+
+def _learnt() -> frozenset[Picture | str]:
+    """The styles that networks here have learnt."""
+    return frozenset(entry.name for entry in catalog.styles() if entry.network)
 
 
 def _cut(source: Picture | str, *, square_only: bool) -> Picture | str:

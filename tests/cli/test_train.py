@@ -16,7 +16,7 @@ pytest.importorskip("onnx", reason="onnx is not installed: nothing can be publis
 
 from danqing import catalog
 from danqing.cli.main import main
-from danqing.engines import fast
+from danqing.engines import fast, vectors
 from tests.cli.test_signals import AWAKE, begun
 from tests.fake_engine import picture
 from tests.pastiches import published
@@ -36,7 +36,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     fast.opened.cache_clear()
-    fast.predictor.cache_clear()
+    vectors.predictor.cache_clear()
+    vectors._memory.clear()
     (tmp_path / "photos").mkdir()
     for seed in range(3):
         picture(tmp_path / "photos" / f"{seed}.png", (120, 90), seed=seed)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from danqing import api, catalog
-from danqing.engines import fast
-from danqing.engines.predictor import given, statistics
+from danqing.engines import fast, vectors
+from danqing.engines.predictor import given, resized, statistics
 from danqing.errors import DanqingError, ModelMissing, UsageError
 from danqing.picture import Picture
 from danqing.recipe import Recipe
@@ -39,7 +39,8 @@ def bundled(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.setattr(catalog, "MODELS", models)
     monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
     fast.opened.cache_clear()
-    fast.predictor.cache_clear()
+    vectors.predictor.cache_clear()
+    vectors._memory.clear()
 
 
 def photo(height: int = 40, width: int = 56, *, seed: int = 0) -> Picture:
@@ -66,11 +67,11 @@ def test_a_painting_has_the_size_of_the_photo(size: tuple[int, int]) -> None:
 def test_it_paints_what_the_network_paints_in_torch() -> None:
     net, _ = drawn()
     picture = photo(48, 64)
-    card, vectors = catalog.vectors("reeds")
+    card, rows = catalog.vectors("reeds")
     assert card.parity["painting"] <= 2e-3
     x = torch.from_numpy(picture.pixels.transpose(2, 0, 1).copy())[None]
     with torch.no_grad():
-        expected = net(x, torch.from_numpy(vectors[1:2])).clamp(0, 1)[0].numpy().transpose(1, 2, 0)
+        expected = net(x, torch.from_numpy(rows[1:2])).clamp(0, 1)[0].numpy().transpose(1, 2, 0)
     np.testing.assert_allclose(painted(picture, REEDS), expected, atol=4e-3)  # weights are stored in float16
 
 
@@ -79,8 +80,8 @@ def test_openvino_paints_the_same() -> None:
     picture = photo(48, 64)
     expected = painted(picture, REEDS)
     session = fast.openvino.Session(fast.onnx.read(catalog.find("pastiche")[1]), name="pastiche", half=False)
-    card, vectors = catalog.vectors("reeds")
-    found = fast.run(session, card, picture.pixels, vectors[1:2], np.ones(1, F32))
+    card, rows = catalog.vectors("reeds")
+    found = fast.run(session, card, picture.pixels, rows[1:2], np.ones(1, F32))
     assert np.abs(found - expected).max() <= 2e-3
     whole = fast.FastStylizer(runtime="openvino")(picture, (REEDS,), Recipe()).picture.pixels
     assert -10 * np.log10(np.square(whole - expected).mean()) >= 38
@@ -108,10 +109,10 @@ def test_a_network_of_one_style_paints(family: str) -> None:
 
 def test_several_pictures_at_once_are_painted_as_one_by_one() -> None:
     pictures = [photo(48, 64, seed=seed) for seed in range(3)]
-    _, vectors = catalog.vectors("smoke")
+    _, rows = catalog.vectors("smoke")
     net = fast.opened("pastiche", "onnx", None)
     batch = np.stack([picture.pixels.transpose(2, 0, 1) for picture in pictures])
-    found = net({"picture": batch, "vectors": vectors[1:2], "weights": np.ones((1, 1), F32)})["painting"]
+    found = net({"picture": batch, "vectors": rows[1:2], "weights": np.ones((1, 1), F32)})["painting"]
     for one, picture in zip(found, pictures, strict=True):
         np.testing.assert_allclose(one.transpose(1, 2, 0), painted(picture, SMOKE), atol=1e-4)
 
@@ -127,11 +128,11 @@ def test_weights_mix_vectors() -> None:
 def test_strength_leads_from_the_photo_to_the_painting() -> None:
     picture = photo()
     np.testing.assert_array_equal(painted(picture, REEDS, strength=0), picture.pixels)
-    card, vectors = catalog.vectors("reeds")
-    net, own = fast.opened("pastiche", "onnx", None), fast.predictor("pastiche")(picture.pixels)
+    card, rows = catalog.vectors("reeds")
+    net, own = fast.opened("pastiche", "onnx", None), vectors.predictor("pastiche")(resized(picture.pixels))
     mixed = {
         strength: fast.run(
-            net, card, picture.pixels, (strength * vectors[1] + (1 - strength) * own)[None], np.ones(1, F32)
+            net, card, picture.pixels, (strength * rows[1] + (1 - strength) * own)[None], np.ones(1, F32)
         )
         for strength in (0.1, 0.6, 1)
     }
@@ -141,11 +142,11 @@ def test_strength_leads_from_the_photo_to_the_painting() -> None:
 
 
 def test_the_brush_chooses_among_three_vectors() -> None:
-    _, vectors = catalog.vectors("reeds")
-    for brush, expected in ((0, vectors[0]), (0.5, vectors[1]), (1, vectors[2]), (0.25, (vectors[0] + vectors[1]) / 2)):
-        np.testing.assert_allclose(fast.at_brush(vectors, brush, 1), expected, atol=1e-6)
-    np.testing.assert_allclose(fast.at_brush(vectors, 0.5, 2), vectors[2], atol=1e-6)
-    np.testing.assert_allclose(fast.at_brush(vectors, 0.5, 9), vectors[2], atol=1e-6)
+    _, rows = catalog.vectors("reeds")
+    for brush, expected in ((0, rows[0]), (0.5, rows[1]), (1, rows[2]), (0.25, (rows[0] + rows[1]) / 2)):
+        np.testing.assert_allclose(vectors.at_brush(rows, brush, 1), expected, atol=1e-6)
+    np.testing.assert_allclose(vectors.at_brush(rows, 0.5, 2), rows[2], atol=1e-6)
+    np.testing.assert_allclose(vectors.at_brush(rows, 0.5, 9), rows[2], atol=1e-6)
 
 
 def test_masks_say_where() -> None:
@@ -170,12 +171,10 @@ def test_a_name_of_the_gallery_is_painted_at_once_and_a_knob_of_the_other_engine
     with pytest.raises(UsageError, match="steps, start"):
         api.prepare(photo(), "reeds", engine="fast", steps=5, start="noise")
     with pytest.raises(UsageError, match="optimize has no --runtime"):
-        api.prepare(photo(), photo(seed=1), runtime="onnx")
+        api.prepare(photo(), photo(seed=1), engine="optimize", runtime="onnx")
 
 
-def test_pictures_and_unknown_runtimes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="the fast engine paints in what a network has learnt"):
-        api.prepare(photo(), photo(seed=1), engine="fast").paint()
+def test_unknown_runtimes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="there is no runtime tensorrt"):
         api.prepare(photo(), "reeds", runtime="tensorrt")
     monkeypatch.setattr(fast, "find_spec", lambda name: None)

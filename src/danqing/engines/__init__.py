@@ -27,6 +27,9 @@ ENGINES: dict[str, str] = {
 BY_NAME = frozenset({"fast"})
 """Engines that take a style of the gallery by its name; all others take its picture."""
 
+NETWORK = "pastiche"
+"""The network that also paints like pictures which it has never seen."""
+
 VERBS: dict[str, str] = {
     "train": "danqing.atelier.train.session:train",
     "equivalent": "danqing.atelier.train.equivalent:steps",

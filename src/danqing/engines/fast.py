@@ -1,7 +1,7 @@
 """The fast engine: a picture and style vectors go in, a painting comes out of one pass of the pastiche network.
 
-It runs without torch, on ONNX Runtime or OpenVINO. Styles are names of the gallery; their vectors, one for each of
-three sizes of the brush, are mixed by weight, and with the photo's own vector where the strength is below 1. Regions
+It runs without torch, on ONNX Runtime or OpenVINO. Vectors of styles are mixed by weight, and with the photo's own
+vector where the strength is below 1. Regions
 are painted one after the other and laid over each other by their masks.
 """
 
@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from danqing import catalog, machine
 from danqing.card import Card
-from danqing.engines import onnx, openvino
-from danqing.engines.predictor import Predictor
+from danqing.engines import onnx, openvino, vectors
 from danqing.errors import ModelMissing, UsageError
 from danqing.files import shown
 from danqing.image import mask
@@ -86,10 +85,10 @@ class FastStylizer:
         """
         del prior
         began = time.monotonic()
-        card, vectors = learnt(styles, recipe)
+        card, found = vectors.of(styles, recipe)
         pixels = content.pixels
         if recipe.strength > 0:
-            pixels = self.painted(pixels, card, styles, vectors, recipe.strength)
+            pixels = self.painted(pixels, card, styles, found, recipe.strength)
         picture = Picture(pixels=pixels)
         seconds = time.monotonic() - began
         if on_step is not None:
@@ -99,24 +98,24 @@ class FastStylizer:
             on_step(step)
         return Pastiche(picture=picture, recipe=recipe, card=card, seconds=seconds)
 
-    def painted(self, pixels: F32, card: Card, styles: Sequence[Style], vectors: F32 | None, strength: float) -> F32:
-        """Pixels (H, W, 3) painted with vectors (S, P), all of them together or each where its mask is."""
+    def painted(self, pixels: F32, card: Card, styles: Sequence[Style], found: F32 | None, strength: float) -> F32:
+        """Pixels (H, W, 3) painted with the vectors found (S, P), all of them together or each where its mask is."""
         net = opened(card.name, chosen(self.runtime, pixels.shape[0] * pixels.shape[1]), self.threads)
         weights = np.array([style.weight for style in styles], dtype=np.float32)
         masks = mask.resolved([style.mask for style in styles])
-        if vectors is None:
+        if found is None:
             painting = run(net, card, pixels)
             covered = np.float32(strength) if masks is None else np.float32(strength) * mask.cover(masks)
             return mask.composite(pixels, painting, np.broadcast_to(covered, pixels.shape[:2]))
         own = None
         if strength < 1:
-            own = predictor(card.name)(pixels)
+            own = vectors.predicted(card, Picture(pixels=pixels), 0)
         if masks is None:
-            result = run(net, card, pixels, *towards(own, vectors, weights, strength))
+            result = run(net, card, pixels, *towards(own, found, weights, strength))
         else:
             covered = np.sum([w * m for w, m in zip(weights, masks, strict=True)], axis=0)
             result = np.zeros_like(pixels)
-            for vector, weight, where in zip(vectors, weights, masks, strict=True):
+            for vector, weight, where in zip(found, weights, masks, strict=True):
                 share = weight * where / np.maximum(covered, np.float32(1e-6))
                 painting = run(net, card, pixels, *towards(own, vector[None], np.ones(1, dtype=np.float32), strength))
                 result += share[..., None] * painting
@@ -128,26 +127,6 @@ class FastStylizer:
         passes = max(1, sum(source.mask is not None for source in recipe.styles))
         seconds = 0.3 + size[0] * size[1] * passes * SECONDS_PER_PIXEL / (self.threads or machine.cores())
         return Estimate(memory=BASE_BYTES + size[0] * size[1] * BYTES_PER_PIXEL, seconds=seconds)
-
-
-def learnt(styles: Sequence[Style], recipe: Recipe) -> tuple[Card, F32 | None]:
-    """The network that has learnt all of some styles, and their vectors (S, P), if it has any.
-
-    Raises:
-        UsageError: no style, one that no network has learnt, or styles of different networks.
-    """
-    if not styles:
-        raise UsageError(text("engines.no_style"))
-    found: list[tuple[Card, F32 | None]] = []
-    for style in styles:
-        if not isinstance(style.source, str):
-            raise UsageError(text("engines.not_in_gallery", name=style.name))
-        card, vectors = catalog.vectors(style.source)
-        if found and card != found[0][0]:
-            raise UsageError(text("engines.other_network", one=styles[0].name, other=style.name))
-        found.append((card, None if vectors is None else at_brush(vectors, recipe.brush, recipe.style_scale)))
-    several = [vector for _, vector in found if vector is not None]
-    return found[0][0], np.stack(several) if several else None
 
 
 def towards(own: F32 | None, vectors: F32, weights: F32, strength: float) -> tuple[F32, F32]:
@@ -211,20 +190,3 @@ def opened(model: str, runtime: str, threads: int | None) -> Session:
     if runtime == "openvino":
         return openvino.Session(data, name=model, threads=threads, cache=catalog.home() / "compiled")
     return onnx.Session(data, name=model, threads=threads)
-
-
-@lru_cache(2)
-def predictor(name: str) -> Predictor:
-    """The predictor of a network's vectors, kept for the next picture."""
-    return Predictor(catalog.card(name))
-
-
-def at_brush(vectors: F32, brush: float, scale: float) -> F32:
-    """Of vectors (3, P) for the fine, the middling and the broad brush, the one for a brush in 0..1.
-
-    A style that is seen twice as large has strokes twice as broad, as with the broadest brush.
-    """
-    octave = float(np.clip(2 * brush - 1 + np.log2(scale), -1, 1))
-    other = vectors[2] if octave > 0 else vectors[0]
-    vector: F32 = vectors[1] + np.float32(abs(octave)) * (other - vectors[1])
-    return vector

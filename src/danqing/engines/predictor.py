@@ -50,19 +50,19 @@ class Predictor:
         self._encoder = Encoder(catalog.find("compact", form="onnx")[1])
         self._inner = Session(read(path), name=card.predictor)
 
-    def __call__(self, pixels: F32) -> F32:
-        """The vector (P,) of a style, for pixels (H, W, 3) in 0..1."""
-        seen = resized(pixels)
+    def __call__(self, seen: F32) -> F32:
+        """The vector (P,) of a style, for pixels (H, W, 3) in 0..1 as they are `resized`."""
         features = self._encoder(seen)
         learnt: F32 = self._inner({"statistics": statistics(features)[None]})["learnt"][0]
         return np.concatenate([given(features, seen), learnt])
 
 
-def resized(pixels: F32) -> F32:
-    """A picture as the predictor sees it: its long side at `LONG` px, never enlarged."""
+def resized(pixels: F32, long: int = LONG) -> F32:
+    """A picture as the predictor sees it: its long side at `long` px, at most doubled."""
     size = pixels.shape[1], pixels.shape[0]
-    if max(size) > LONG:
-        pixels = np.clip(resize(pixels, fitted_size(size, size=LONG)), 0, 1)
+    long = min(long, 2 * max(size))
+    if max(size) != long:
+        pixels = np.clip(resize(pixels, fitted_size(size, size=long, enlarge=True)), 0, 1)
     missing = [(0, max(0, SMALLEST - side)) for side in pixels.shape[:2]]
     return np.pad(pixels, (*missing, (0, 0)), mode="edge")
 

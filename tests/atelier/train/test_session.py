@@ -17,7 +17,7 @@ from danqing import api, catalog, training  # noqa: E402
 from danqing.atelier.train import publish, session  # noqa: E402
 from danqing.atelier.train.johnson import LOSSES, Classic, gram  # noqa: E402
 from danqing.atelier.train.rendered import COUNT, Rendered  # noqa: E402
-from danqing.engines import fast  # noqa: E402
+from danqing.engines import fast, vectors  # noqa: E402
 from danqing.errors import RunFailed, UsageError  # noqa: E402
 from danqing.files import sha256  # noqa: E402
 from tests.fake_engine import picture  # noqa: E402
@@ -42,7 +42,8 @@ def bundled(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.setattr(catalog, "MODELS", models)
     monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
     fast.opened.cache_clear()
-    fast.predictor.cache_clear()
+    vectors.predictor.cache_clear()
+    vectors._memory.clear()
 
 
 @pytest.fixture

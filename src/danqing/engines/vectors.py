@@ -1,0 +1,108 @@
+"""Style vectors: what a painting is to be like, for the pastiche network.
+
+Styles and a recipe go in, the network and a vector for each style come out: of the gallery's from its table, of a
+picture from the predictor. What was predicted once is remembered, in memory and in the user's cache folder, under what
+the picture holds and the network's hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from danqing import cache, catalog
+from danqing.card import Card
+from danqing.engines import NETWORK
+from danqing.engines.predictor import LONG, Predictor, resized
+from danqing.errors import UsageError
+from danqing.image import mask
+from danqing.messages import text
+from danqing.picture import Picture
+from danqing.recipe import Recipe
+from danqing.style import Style
+
+F32 = NDArray[np.float32]
+
+OCTAVES = 1.0
+"""The finest and the broadest brush see a style so many octaves smaller and larger."""
+
+REMEMBERED, KEPT_BYTES = 64, 64 << 20
+"""Predicted vectors that are kept in memory, and bytes of them on the disk."""
+
+
+def of(styles: Sequence[Style], recipe: Recipe) -> tuple[Card, F32 | None]:
+    """The network that paints in all of some styles, and their vectors (S, P), if it has any.
+
+    Raises:
+        UsageError: no style, one that no network has learnt, or styles of different networks.
+        ModelMissing, ModelDamaged: of the network or its predictor.
+    """
+    if not styles:
+        raise UsageError(text("engines.no_style"))
+    learnt = {style.name: catalog.vectors(style.source) for style in styles if isinstance(style.source, str)}
+    first = next(iter(learnt), None)
+    card = catalog.card(NETWORK) if first is None else learnt[first][0]
+    several = []
+    for style in styles:
+        if isinstance(style.source, Picture):
+            several.append(predicted(card, style.source, octave(recipe.brush, recipe.style_scale)))
+            continue
+        own, vectors = learnt[style.name]
+        if own != card:
+            raise UsageError(text("engines.other_network", one=first, other=style.name))
+        if vectors is not None:
+            several.append(at_brush(vectors, recipe.brush, recipe.style_scale))
+    return card, np.stack(several) if several else None
+
+
+def octave(brush: float, scale: float) -> float:
+    """How many octaves larger than usual a style is seen, for a brush in 0..1 and a scale of styles.
+
+    A style that is seen twice as large has strokes twice as broad, as with the broadest brush.
+    """
+    return float(np.clip(OCTAVES * (2 * brush - 1) + np.log2(scale), -OCTAVES, OCTAVES))
+
+
+def at_brush(vectors: F32, brush: float, scale: float) -> F32:
+    """Of vectors (3, P) for the fine, the middling and the broad brush, the one for a brush in 0..1."""
+    away = octave(brush, scale) / OCTAVES
+    other = vectors[2] if away > 0 else vectors[0]
+    vector: F32 = vectors[1] + np.float32(abs(away)) * (other - vectors[1])
+    return vector
+
+
+def predicted(card: Card, picture: Picture, octaves: float) -> F32:
+    """The vector (P,) of a picture that is seen so many octaves larger than usual.
+
+    Raises:
+        ModelMissing, ModelDamaged: of the network's predictor.
+    """
+    seen = resized(mask.flatten(picture), round(LONG * 2**octaves))
+    told = (card.predictor_sha256 or "").encode()
+    key = hashlib.sha256(told + str(seen.shape).encode() + seen.tobytes()).hexdigest()
+    vector = _memory.get(key)
+    if vector is None:
+        shelf = cache.Shelf(catalog.home() / "vectors", limit=KEPT_BYTES)
+        there = shelf.get(key)
+        if there is not None:
+            vector = np.frombuffer(there, dtype="<f4").astype(np.float32)
+        else:
+            vector = predictor(card.name)(seen)
+            shelf.put(key, vector.astype("<f4").tobytes())
+        while len(_memory) >= REMEMBERED:
+            _memory.pop(next(iter(_memory)))
+        _memory[key] = vector
+    return vector
+
+
+@lru_cache(2)
+def predictor(name: str) -> Predictor:
+    """The predictor of a network's vectors, kept for the next picture."""
+    return Predictor(catalog.card(name))
+
+
+_memory: dict[str, F32] = {}
