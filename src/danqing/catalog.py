@@ -13,20 +13,22 @@ import contextlib
 import dataclasses
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from danqing import files
+from danqing import files, ownstyle
 from danqing.card import Card
 from danqing.errors import ModelDamaged, ModelMissing, UsageError
 from danqing.messages import text
+from danqing.picture import Picture
 from danqing.weights import feeding, layouts, mat, pth, safetensors
 from danqing.weights.download import TIMEOUT, OnProgress, Wanted, download
 from danqing.weights.safetensors import Arrays
@@ -287,6 +289,7 @@ class StyleEntry:
         classic: the model of older tools that it comes nearest to, if any.
         network: the model that paints in it at once; None where none has learnt it.
         path: of a study after the original, to learn from; None where there is none.
+        file: of a style of the user's own.
     """
 
     name: str
@@ -299,6 +302,7 @@ class StyleEntry:
     classic: str = ""
     network: str | None = None
     path: Path | None = None
+    file: Path | None = None
 
 
 def samples() -> Path:
@@ -328,7 +332,7 @@ def studies(folder: Path | None = None) -> list[StyleEntry]:
 
 
 def styles() -> list[StyleEntry]:
-    """Every style of the gallery: what the networks here paint in, ours first, then studies that none has learnt.
+    """Every style of the gallery: what the networks here paint in, ours first, the user's own, and untaught studies.
 
     Raises:
         ModelDamaged: a card or the list of studies cannot be read.
@@ -341,7 +345,90 @@ def styles() -> list[StyleEntry]:
                 about = learnt.model_dump(exclude={"sha256"})
                 study = paths.get(learnt.name)
                 found[learnt.name] = StyleEntry(**about, network=model.name, path=study.path if study else None)
+    found |= {entry.name: entry for entry in own_styles() if entry.name not in found}
     return list((found | {name: study for name, study in paths.items() if name not in found}).values())
+
+
+def own_styles() -> list[StyleEntry]:
+    """The styles of the user's own; `network` is None where the vectors are of another network than the one here.
+
+    Raises:
+        ModelDamaged: a file is not what it should be.
+    """
+    networks = {model.sha256: model.name for model in cards() if model.vectors is not None}
+    entries = []
+    for path in sorted((home() / "styles").glob(f"*{ownstyle.SUFFIX}")):
+        papers = ownstyle.papers(path)
+        about: dict[str, Any] = papers.style.model_dump(exclude={"sha256", "name"})
+        network = networks.get(papers.network_sha256)
+        entries.append(StyleEntry(name=path.stem, network=network, file=path, **about))
+    return entries
+
+
+def own_file(name: str) -> Path:
+    """The file of a style of the user's own.
+
+    Raises:
+        UsageError: no such style, or it is not the user's own.
+    """
+    found = style(name)
+    if found.file is None:
+        raise UsageError(text("catalog.not_own", name=name))
+    return found.file
+
+
+def check_style_name(name: str) -> None:
+    """Refuse a name that a new style cannot have.
+
+    Raises:
+        UsageError: it is taken, or cannot be a style's.
+    """
+    if not re.fullmatch(r"[\w-][\w.-]{0,99}", name):
+        raise UsageError(text("catalog.style_name", name=told(name)))
+    if any(entry.name == name for entry in styles()):
+        raise UsageError(text("catalog.style_taken", name=told(name)))
+
+
+def add_style(data: bytes, name: str) -> Path:
+    """Put a style of the user's own into the gallery, under a name that is free; its file.
+
+    Raises:
+        UsageError: the name is taken, or cannot be a style's.
+        RunFailed: it cannot be written.
+    """
+    check_style_name(name)
+    path = home() / "styles" / f"{name}{ownstyle.SUFFIX}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.atomic_write(path) as stream:
+        stream.write(data)
+    return path
+
+
+def import_style(path: Path, name: str | None = None) -> str:
+    """Take a style file into the gallery; its name there.
+
+    Raises:
+        ModelMissing, ModelDamaged: it cannot be read, or is no style file.
+        UsageError: its name is taken.
+    """
+    found = ownstyle.read(path)
+    called = name or found.papers.style.name
+    add_style(path.read_bytes(), called)
+    return called
+
+
+def picture(name: str) -> Picture:
+    """The picture that a style of the gallery can be learnt from.
+
+    Raises:
+        UsageError: no such style, or there is no picture, only what a network has learnt.
+    """
+    entry = style(name)
+    if entry.file is not None:
+        return ownstyle.read(entry.file).picture
+    if entry.path is None:
+        raise UsageError(text("catalog.no_picture", name=name))
+    return Picture.load(entry.path)
 
 
 def style(name: str) -> StyleEntry:
@@ -369,6 +456,8 @@ def vectors(name: str) -> tuple[Card, NDArray[np.float32] | None]:
     if entry.network is None:
         raise UsageError(text("catalog.no_vector", name=name))
     found = card(entry.network)
+    if entry.file is not None:
+        return found, ownstyle.read(entry.file).vectors
     if found.vectors is None:
         return found, None
     path = location(found).with_name(found.vectors)
@@ -380,7 +469,7 @@ def vectors(name: str) -> tuple[Card, NDArray[np.float32] | None]:
 
 
 def _entry(name: str, table: dict[str, str], folder: Path) -> StyleEntry:
-    values = {key: str(value) for key, value in table.items()}
+    values: dict[str, Any] = {key: str(value) for key, value in table.items()}
     file = values.pop("file")
     if Path(file).name != file:
         raise ValueError(f"{name}.file = {file!r}")

@@ -166,6 +166,11 @@ def prepare(
     if weights is None and not by_name:
         _fetch(full.encoder, offline=offline, on_download=on_download)
     learnt = _learnt() if by_name else frozenset()
+    foreign = [
+        text("api.note_other_network", name=entry.name)
+        for entry in catalog.styles()
+        if by_name and entry.file and entry.network is None and any(s.source == entry.name for s in painted_in)
+    ]
     painted_in = tuple(s if s.source in learnt else dataclasses.replace(s, source=opaque(s)) for s in painted_in)
     photograph = square(content.picture) if full.square else content.picture
     fitted, full, notes = _fitted(photograph, full, stylizer, budget)
@@ -178,7 +183,7 @@ def prepare(
         ),
         recipe=full,
         estimate=stylizer.estimate(fitted.size, full),
-        notes=(*content.picture.notes, *regions.notes(photograph.size), *notes),
+        notes=(*content.picture.notes, *regions.notes(photograph.size), *foreign, *notes),
         start=_at_size(square(begin.picture) if full.square else begin.picture, fitted.size) if begin else None,
         cover=cover,
         stylizer=stylizer,

@@ -94,10 +94,7 @@ def opaque(style: Style) -> Picture:
     """
     if isinstance(style.source, Picture):
         return Picture(pixels=mask.flatten(style.source))
-    path = catalog.style(style.source).path
-    if path is None:
-        raise UsageError(text("catalog.no_picture", name=style.source))
-    return Picture(pixels=mask.flatten(Picture.load(path)))
+    return Picture(pixels=mask.flatten(catalog.picture(style.source)))
 
 
 def _from_picture(source: PictureSource, weight: float) -> tuple[Style, StyleSource]:

@@ -1,4 +1,4 @@
-"""`danqing styles`: what styles come along, as a table or painted on a photo."""
+"""`danqing styles`: what styles there are, as a table or painted on a photo; those of the user's own come and go."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from danqing import catalog, inputs
 from danqing.cli import console, progress
 from danqing.cli.options import SETTINGS, Json, Output, Overwrite, Verb, group
 from danqing.commission import prepare
+from danqing.engines import vectors
 from danqing.errors import UsageError
-from danqing.files import check_target, shown
+from danqing.files import atomic_write, check_target, shown
 from danqing.image import mask
 from danqing.image.fit import fit
 from danqing.messages import language, text
 from danqing.picture import Picture
+
+Name = Annotated[str, typer.Argument(metavar="STYLE", show_default=False)]
 
 CELL, GAP, LINE, COLUMNS = 256, 8, 18, 5
 """px: long side of a painting on a sheet, space between, height of a name; and cells in a row."""
@@ -73,5 +76,49 @@ def painted_sheet(photo: Path, names: list[str]) -> Picture:
     return Picture.load(page)
 
 
+def styles_like(
+    picture: Annotated[Path, typer.Argument(metavar="PAINTING", show_default=False)],
+    count: Annotated[int, typer.Option("--count", metavar="N", min=1, show_default=False)] = 5,
+    json: Json = False,
+) -> None:
+    """Print the styles of the gallery that are most like a picture."""
+    found = vectors.nearest(inputs.read(picture).picture)[:count]
+    if json:
+        console.put_json([{"name": name, "distance": round(distance, 4)} for name, distance in found])
+        return
+    known = {entry.name: entry for entry in catalog.styles()}
+    chinese = language() == "zh"
+    rows = [(name, known[name], distance) for name, distance in found]
+    console.table([(n, e.title_zh if chinese else e.title, e.artist, f"{distance:.2f}") for n, e, distance in rows])
+
+
+def styles_export(name: Name, output: Output = None, overwrite: Overwrite = False) -> None:
+    """Write a style of the user's own into a file that others can import."""
+    source = catalog.own_file(name)
+    target = output or Path(source.name)
+    check_target(target, overwrite=overwrite)
+    with atomic_write(target, overwrite=overwrite) as stream:
+        stream.write(source.read_bytes())
+    console.out(shown(target))
+
+
+def styles_import(
+    file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)],
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", show_default=False)] = None,
+) -> None:
+    """Take a style file into the gallery, after it was checked."""
+    console.out(catalog.import_style(file, name))
+
+
+def styles_remove(name: Name) -> None:
+    """Delete a style of the user's own."""
+    catalog.own_file(name).unlink()
+    console.say(text("cli.style_removed", name=name))
+
+
 app = group(styles)
 app.command("list", cls=Verb, context_settings=SETTINGS)(styles_list)
+app.command("like", cls=Verb, context_settings=SETTINGS)(styles_like)
+app.command("export", cls=Verb, context_settings=SETTINGS)(styles_export)
+app.command("import", cls=Verb, context_settings=SETTINGS)(styles_import)
+app.command("remove", cls=Verb, context_settings=SETTINGS)(styles_remove)

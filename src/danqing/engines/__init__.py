@@ -34,6 +34,7 @@ VERBS: dict[str, str] = {
     "train": "danqing.atelier.train.session:train",
     "equivalent": "danqing.atelier.train.equivalent:steps",
     "optimize": "danqing.atelier.gatys:GatysStylizer",
+    "polish": "danqing.atelier.train.polish:polish",
 }
 """What can be done behind the wall: verb -> `module:callable`."""
 

@@ -50,6 +50,12 @@ class Predictor:
         self._encoder = Encoder(catalog.find("compact", form="onnx")[1])
         self._inner = Session(read(path), name=card.predictor)
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """How many channels each of `STYLED` has."""
+        features = self._encoder(np.zeros((SMALLEST, SMALLEST, 3), dtype=np.float32))
+        return tuple(3 if layer == "rgb" else len(features[layer]) for layer in STYLED)
+
     def __call__(self, seen: F32) -> F32:
         """The vector (P,) of a style, for pixels (H, W, 3) in 0..1 as they are `resized`."""
         features = self._encoder(seen)

@@ -99,6 +99,41 @@ def predicted(card: Card, picture: Picture, octaves: float) -> F32:
     return vector
 
 
+def nearest(picture: Picture) -> list[tuple[str, float]]:
+    """The styles of the gallery that `NETWORK` paints in, the one whose work is most like a picture first.
+
+    The distance is the root mean square of the differences of means and deviations of colours and features, each
+    relative to how far the gallery's own lie apart.
+
+    Raises:
+        ModelMissing, ModelDamaged: of the network or its predictor.
+    """
+    card = catalog.card(NETWORK)
+    one = predicted(card, picture, 0)
+    widths = predictor(card.name).widths
+    names = [entry.name for entry in catalog.styles() if entry.network == NETWORK]
+    tables = {name: catalog.vectors(name)[1] for name in names}
+    rows = {name: outline(table[1], widths) for name, table in tables.items() if table is not None}
+    if not rows:
+        return []
+    spread = np.std(list(rows.values()), axis=0) + 1e-3
+    mine = outline(one, widths)
+    distances = {name: float(np.sqrt(np.square((row - mine) / spread).mean())) for name, row in rows.items()}
+    return sorted(distances.items(), key=lambda found: found[1])
+
+
+def outline(vector: F32, widths: Sequence[int]) -> F32:
+    """Means and logarithms of deviations that stand at the head of a style vector."""
+    parts, at = [], 0
+    for width in widths:
+        count = width * (width + 1) // 2
+        root = np.zeros((width, width), dtype=np.float32)
+        root[np.tril_indices(width)] = vector[at + width : at + width + count]
+        parts += [vector[at : at + width], 0.5 * np.log(np.square(root).sum(1) + 1e-6)]
+        at += width + count
+    return np.concatenate(parts)
+
+
 @lru_cache(2)
 def predictor(name: str) -> Predictor:
     """The predictor of a network's vectors, kept for the next picture."""

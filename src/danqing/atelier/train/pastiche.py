@@ -354,7 +354,7 @@ class Pastiches:
         group, number, variant = key
         source, lesson = self.groups[group].picture(number), self.teaching.lesson
         if group == "gallery":
-            factor = LONG * BRUSHES[variant] / max(source.shape)
+            factor = min(LONG * BRUSHES[variant] / max(source.shape), 2)  # as `engines.predictor.resized`
             size = (max(SMALLEST, round(source.shape[1] * factor)), max(SMALLEST, round(source.shape[0] * factor)))
             return np.asarray(Image.fromarray(source).resize(size, Image.Resampling.LANCZOS))
         rng = np.random.default_rng((lesson.seed, ("painting", "photo").index(group), number, variant))

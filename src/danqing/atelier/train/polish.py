@@ -1,0 +1,213 @@
+"""Polishing: the vector of one style is tuned for a minute, and nothing else.
+
+Works, photographs and seconds go in, vectors for three brushes come out. They begin where the predictor puts them; what
+is learnt is one shift of their learnt entries, the same for every brush. Photographs that are not learnt from decide
+which shift is kept, none included, so that polishing never leaves a style worse than it was predicted.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import save
+from torch import Tensor, nn
+
+from danqing.atelier.nets.pastiche import PasticheNet
+from danqing.atelier.nets.predictor import Predictor
+from danqing.atelier.train.data import U8, Folder, Held, Pictures, square
+from danqing.atelier.train.loop import Loop, Plan, Report, joined
+from danqing.atelier.train.pastiche import BRUSHES, Lesson, Look, Pastiches, Teaching, seer, stacked, together
+from danqing.atelier.train.rendered import Rendered
+from danqing.atelier.train.session import bundled
+from danqing.ownstyle import OwnStyle, Papers, parts
+from danqing.picture import Picture
+
+LESSON = Lesson(seed=7, batch=4, crops=((0, 192),), gallery_share=1.0)
+PLAN = Plan(seed=7, steps=1, learning_rate=2e-2, warmup=5, ema=0.9, save_every=1 << 30)
+
+EXAM, EXAM_SIDE = 4, 256
+"""Photographs that decide, and their side in px."""
+
+LOOKS = 6
+"""How often it is looked which shift is best."""
+
+SHARE = 0.7
+"""Of the seconds, what is left for learning; looking takes the rest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What is told after a step: the objective of the predicted vector, and that of the best one so far."""
+
+    step: int
+    steps: int
+    remaining: float
+    before: float
+    best: float
+
+
+OnProgress = Callable[[Progress], bool | None]
+"""Called after every step; returning False keeps the best so far."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Polished:
+    """What came of it.
+
+    Attributes:
+        file: the style's, with its vectors for the fine, the middling and the broad brush.
+        before, after: the objective of the predicted vector and of these.
+        sheet: uint8 (H, W, 3): photographs, as they were painted before, and now.
+    """
+
+    file: bytes
+    before: float
+    after: float
+    sheet: U8
+
+
+class Shifted(Teaching):
+    """A network that learns nothing but a shift of the predicted vectors.
+
+    Args:
+        net, predictor: which stay as they are.
+    """
+
+    def __init__(self, net: PasticheNet, predictor: Predictor) -> None:
+        super().__init__(net, predictor, seer(), LESSON)
+        self.requires_grad_(requires_grad=False)
+        self.shift = nn.Parameter(torch.zeros(len(net.neutral())))
+
+    def vectors(self, look: Look) -> Tensor:
+        """The style vectors (N, P)."""
+        return torch.cat([look.given, self.predictor(look.stats) + self.shift], 1)
+
+
+class Exam:
+    """Photographs that decide: how good the vectors of works are, and how they look.
+
+    Args:
+        method: whose teaching is examined.
+        photos: the photographs.
+        works: how many there are.
+    """
+
+    def __init__(self, method: Pastiches, photos: Sequence[U8], works: int) -> None:
+        self.method, self.works = method, works
+        self.photos = stacked([square(photo, EXAM_SIDE) for photo in photos]).float() / 255
+
+    def looks(self, brush: int) -> list[Look]:
+        """At every work, as large as a brush asks for."""
+        return [self.method.look(("gallery", number, brush)) for number in range(self.works)]
+
+    def vector(self, brush: int) -> Tensor:
+        """The style's vector (1, P) for a brush: the mean of its works'."""
+        with torch.no_grad():
+            return self.method.teaching.vectors(together(self.looks(brush))).mean(0, keepdim=True)
+
+    def painted(self) -> Tensor:
+        """The photographs, painted with the middling brush."""
+        teaching = self.method.teaching
+        vector = self.vector(len(BRUSHES) // 2)
+        with torch.no_grad():
+            painted: Tensor = teaching.net(self.photos.to(vector.device), vector.expand(len(self.photos), -1))
+        return painted.clamp(0, 1)
+
+    def value(self) -> float:
+        """The objective: content and style, as the network was taught."""
+        looks = self.looks(len(BRUSHES) // 2)
+        painted = self.painted()
+        every = together([looks[place % len(looks)] for place in range(len(painted))])
+        with torch.no_grad():
+            return float(self.method.teaching.judgement(self.photos.to(painted.device), painted, every.targets)[0])
+
+
+def polish(
+    works: Sequence[U8],
+    papers: Papers,
+    *,
+    photos: Path | None,
+    seconds: float,
+    device: str = "auto",
+    on_progress: OnProgress | None = None,
+) -> Polished:
+    """Polish the vectors of one style.
+
+    Args:
+        works: uint8 (H, W, 3) each.
+        papers: what the style's file says of itself.
+        photos: a folder; None = pictures that danqing draws itself.
+        seconds: that it may take, everything included.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        on_progress: called after every step.
+
+    Raises:
+        BadInput: there is no photograph in the folder.
+        RunFailed: the numbers got out of hand.
+        ModelMissing: the network is not here.
+    """
+    began = time.monotonic()
+    source: Pictures = Rendered() if photos is None else Folder.below(photos)
+    apart = min(EXAM, len(source) // 2) or len(source)
+    asked = [source.picture(len(source) - 1 - place) for place in range(apart)]
+    held = Held(works)
+    learnt_from = First(source, max(1, len(source) - apart))
+    teaching = Shifted(*bundled())
+    method = Pastiches(teaching, learnt_from, held, gallery=held)
+    with tempfile.TemporaryDirectory() as scratch:
+        loop = Loop(method, PLAN, Path(scratch), device=joined(device))
+        exam = Exam(method, asked, len(works))
+        before, first = exam.value(), exam.painted()
+        best, kept = before, teaching.shift.detach().clone()
+        loop.plan = replace(PLAN, steps=1 << 20)
+        loop.take_step()  # the first one warms up
+        tried = time.monotonic()
+        loop.take_step()
+        each = time.monotonic() - tried
+        steps = loop.step + max(LOOKS, int(SHARE * (seconds - (time.monotonic() - began)) / each))
+        loop.plan = replace(PLAN, steps=steps)
+
+        def look(report: Report) -> bool:
+            nonlocal best, kept
+            late = time.monotonic() - began > seconds
+            if report.step % max(1, steps // LOOKS) == 0 or report.step == steps or late:
+                now = teaching.shift.detach().clone()
+                teaching.shift.data.copy_(loop.average["shift"])
+                if (value := exam.value()) < best:
+                    best, kept = value, teaching.shift.detach().clone()
+                teaching.shift.data.copy_(now)
+            remaining = max(0.0, seconds - (time.monotonic() - began))
+            told = Progress(step=report.step, steps=steps, remaining=remaining, before=before, best=best)
+            going = on_progress is None or on_progress(told) is not False
+            return going and not late
+
+        loop.run(look)
+    teaching.shift.data.copy_(kept)
+    vectors = torch.cat([exam.vector(brush) for brush in range(len(BRUSHES))])
+    rows = [exam.photos, first.cpu(), exam.painted().cpu()]
+    pixels = torch.cat([torch.cat(list(row), 2) for row in rows], 1).permute(1, 2, 0).numpy()
+    sheet = (pixels * 255).round().astype(np.uint8)
+    work = Picture(pixels=works[0].astype(np.float32) / 255)
+    arrays, header = parts(OwnStyle(papers=papers, vectors=vectors.cpu().numpy(), picture=work))
+    return Polished(file=bytes(save(arrays, metadata=header)), before=before, after=best, sheet=sheet)
+
+
+@dataclass(frozen=True)
+class First:
+    """The first of some pictures."""
+
+    pictures: Pictures
+    count: int
+
+    def picture(self, number: int) -> U8:
+        """A picture, uint8 (H, W, 3)."""
+        return self.pictures.picture(number)
+
+    def __len__(self) -> int:
+        return self.count

@@ -1,0 +1,146 @@
+"""`danqing polish` and the styles of the user's own: made, painted with, moved, refused, removed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed: nothing can be polished")
+pytest.importorskip("onnx", reason="onnx is not installed: nothing can be published")
+
+from danqing import api, catalog, ownstyle
+from danqing.cli.main import main
+from danqing.engines import fast, vectors
+from tests.fake_engine import picture
+from tests.pastiches import published
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a painting and photographs, and a drawn network as the one that ships."""
+    models = tmp_path / "models"
+    models.mkdir()
+    for path in catalog.MODELS.glob("compact.*"):
+        shutil.copy(path, models)
+    published(models)
+    monkeypatch.setattr(catalog, "MODELS", models)
+    monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    fast.opened.cache_clear()
+    vectors.predictor.cache_clear()
+    vectors._memory.clear()
+    (tmp_path / "photos").mkdir()
+    for seed in range(3):
+        picture(tmp_path / "photos" / f"{seed}.png", (120, 90), seed=seed)
+    picture(tmp_path / "painting.png", (90, 90), seed=7)
+    return tmp_path
+
+
+def run(*words: str) -> int:
+    return main(list(words))
+
+
+QUICK = ("--photos", "photos", "--seconds", "5")
+
+
+def test_a_style_is_polished_painted_with_moved_and_removed(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("polish", "painting.png", "--name", "mine", "--json", *QUICK) == 0
+    told = capsys.readouterr()
+    found = json.loads(told.out)
+    assert found["complete"] is True
+    assert found["after"] <= found["before"]
+    assert "--style mine" in told.err
+    assert Path(found["sheet"]).stat().st_size > 1000
+    assert Path(found["file"]).stat().st_size < 200_000
+
+    assert run("paint", "photos/0.png", "--style", "mine", "-o", "one.png") == 0
+    assert run("styles", "list", "--json") == 0
+    entry = next(e for e in json.loads(capsys.readouterr().out.split("\n", 1)[1]) if e["name"] == "mine")
+    assert entry["network"] == "pastiche"
+
+    assert run("styles", "export", "mine") == 0
+    assert run("styles", "remove", "mine") == 0
+    assert run("paint", "photos/0.png", "--style", "mine") == 2
+    assert run("styles", "import", "mine.style", "--name", "theirs") == 0
+    assert run("paint", "photos/0.png", "--style", "theirs", "-o", "two.png") == 0
+    assert Path("one.png").stat().st_size > 0
+    one, two = (api.Picture.load(name).pixels for name in ("one.png", "two.png"))
+    np.testing.assert_array_equal(one, two)
+    assert run("styles", "import", "mine.style", "--name", "theirs") == 2
+    assert run("styles", "import", "mine.style", "--name", "../up") == 2
+
+
+def test_another_network_predicts_again_and_says_so(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("polish", "painting.png", "--name", "mine", *QUICK) == 0
+    published(workplace / "models", seed=9)
+    for cache in (fast.opened, vectors.predictor):
+        cache.cache_clear()
+    vectors._memory.clear()
+    capsys.readouterr()
+    assert run("paint", "photos/0.png", "--style", "mine", "-o", "again.png") == 0
+    assert "polished for another network" in capsys.readouterr().err
+    work = ownstyle.read(catalog.own_file("mine")).picture
+    expected = api.paint("photos/0.png", work).picture.pixels
+    np.testing.assert_allclose(api.Picture.load("again.png").pixels, expected, atol=1 / 255)
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "huge", "papers"])
+def test_a_damaged_style_file_is_refused(workplace: Path, capsys: pytest.CaptureFixture[str], damage: str) -> None:
+    assert run("polish", "painting.png", "--name", "mine", *QUICK) == 0
+    data = catalog.own_file("mine").read_bytes()
+    broken = {
+        "cut": data[:-100],
+        "other": b"\x89PNG" + data,
+        "huge": data + bytes(ownstyle.MAX_BYTES),
+        "papers": data.replace(b'\\"version\\":1', b'\\"version\\":9').replace(
+            b'\\"version\\": 1', b'\\"version\\": 9'
+        ),
+    }[damage]
+    assert broken != data
+    Path("broken.style").write_bytes(broken)
+    capsys.readouterr()
+    assert run("styles", "import", "broken.style", "--name", "broken") == 5
+    err = capsys.readouterr().err
+    assert len(err.strip().splitlines()) == 1
+    assert "broken" not in {entry.name for entry in catalog.styles()}
+
+
+def test_what_is_most_like_a_picture_comes_first(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("polish", "painting.png", "--name", "mine", *QUICK) == 0
+    capsys.readouterr()
+    assert run("styles", "like", "painting.png", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found[0]["name"] == "mine"
+    assert found[0]["distance"] < 0.1 * found[1]["distance"]
+    assert run("styles", "like", "painting.png", "--count", "1") == 0
+    assert capsys.readouterr().out.startswith("mine")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["polish"], 2),
+        (["polish", "nowhere.png"], 4),
+        (["polish", "painting.png", "--seconds", "1"], 2),
+        (["polish", "painting.png", "--photos", "nowhere"], 2),
+        (["polish", "painting.png", "--name", "reeds"], 2),
+        (["polish", "painting.png", "--name", "a/b"], 2),
+        (["styles", "export", "reeds"], 2),
+        (["styles", "remove", "nobody"], 2),
+        (["styles", "import", "nowhere.style"], 5),
+        (["styles", "like", "nowhere.png"], 4),
+    ],
+)
+def test_wrong_words_are_one_line(
+    workplace: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int
+) -> None:
+    assert run(*words) == code
+    err = capsys.readouterr().err
+    assert len(err.strip().splitlines()) <= 2, err
+    assert "Traceback" not in err
