@@ -193,7 +193,7 @@ def polish(
     rows = [exam.photos, first.cpu(), exam.painted().cpu()]
     pixels = torch.cat([torch.cat(list(row), 2) for row in rows], 1).permute(1, 2, 0).numpy()
     sheet = (pixels * 255).round().astype(np.uint8)
-    work = Picture(pixels=works[0].astype(np.float32) / 255)
+    work = Picture(pixels=works[0].astype(np.float32) / np.float32(255))
     arrays, header = parts(OwnStyle(papers=papers, vectors=vectors.cpu().numpy(), picture=work))
     return Polished(file=bytes(save(arrays, metadata=header)), before=before, after=best, sheet=sheet)
 
