@@ -90,6 +90,7 @@ class Entry:
     url: str = "https://example.org"
     classic: str = ""
     network: str | None = None
+    file: Path | None = None
 
 
 def picture(path: Path, size: tuple[int, int] = (48, 32), *, seed: int = 0, alpha: bool = False) -> Path:

@@ -217,5 +217,5 @@ def test_sessions_read_the_network_that_ships_back_exactly(models: Path) -> None
     with torch.no_grad():
         told = predictor(torch.from_numpy(statistics(features))[None])[0].numpy()
     expected = np.concatenate([given(features, seen), told])
-    np.testing.assert_allclose(Predictor(card)(pixels), expected, atol=0.02)
+    np.testing.assert_allclose(Predictor(card)(seen), expected, atol=0.02)
     assert path.exists()
