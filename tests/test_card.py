@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tomli_w
 
-from danqing.card import Card
+from danqing.card import Card, LearntStyle
 from danqing.errors import ModelDamaged, ModelMissing
 
 GOOD = {
@@ -106,3 +106,17 @@ def test_the_transform_is_the_preprocessing(fields: dict[str, Any]) -> None:
     ordered = (rgb if card.channels == "RGB" else rgb[:, ::-1]) * (high - low) + low
     expected = (ordered - np.array(card.mean)) / np.array(card.std)
     np.testing.assert_allclose(rgb @ np.array(matrix).T + np.array(bias), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_a_style_may_be_learnt_from_a_part_of_a_picture(tmp_path: Path) -> None:
+    style = LearntStyle(name="rocks", box=(0.25, 0.5, 0.75, 1.0))
+    picture = np.arange(100 * 200).reshape(100, 200, 1)
+    np.testing.assert_array_equal(style.part(picture), picture[50:, 50:150])
+    np.testing.assert_array_equal(LearntStyle(name="all").part(picture), picture)
+    card = Card(
+        name="net", kind="pastiche", file="net.onnx", sha256="0" * 64, license="MIT", origin="-", styles=(style,)
+    )
+    (tmp_path / "net.toml").write_text(card.to_toml(), encoding="utf-8")
+    assert Card.load(tmp_path / "net.toml") == card
+    with pytest.raises(ValueError, match="box"):
+        LearntStyle(name="rocks", box=(0.25, 0.5, 1.75, 1.0))

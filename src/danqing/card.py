@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import tomli_w
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from danqing.errors import ModelDamaged, ModelMissing
@@ -25,6 +26,7 @@ FileName = Annotated[str, Field(pattern=r"^[^/\\:\x00-\x1f]*[^/\\:\x00-\x1f.]$",
 """A name without folders, and neither `.` nor `..`."""
 
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
 Address = Annotated[str, Field(pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]+)?/[!-~]+$", max_length=2000)]
 
 
@@ -37,6 +39,7 @@ class LearntStyle(BaseModel):
         source, url: who keeps the work or its reproduction, and where it can be seen.
         classic: the model of older tools (fast-neural-style) that it comes nearest to, if any.
         sha256: of the picture that was learnt from.
+        box: the part of it, left, top, right and bottom in 0..1; None = all of it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -50,6 +53,13 @@ class LearntStyle(BaseModel):
     url: str = ""
     classic: str = ""
     sha256: Hash | None = None
+    box: tuple[Share, Share, Share, Share] | None = None
+
+    def part(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """The part of a picture (H, W, ...) that was learnt from."""
+        left, top, right, bottom = self.box or (0, 0, 1, 1)
+        height, width = pixels.shape[:2]
+        return pixels[round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
 
 
 class Card(BaseModel):

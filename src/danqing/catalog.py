@@ -342,7 +342,7 @@ def styles() -> list[StyleEntry]:
     for model in sorted(cards(), key=lambda card: not bundled(card)):
         for learnt in model.styles:
             if learnt.name not in found:
-                about = learnt.model_dump(exclude={"sha256"})
+                about = learnt.model_dump(exclude={"sha256", "box"})
                 study = paths.get(learnt.name)
                 found[learnt.name] = StyleEntry(**about, network=model.name, path=study.path if study else None)
     found |= {entry.name: entry for entry in own_styles() if entry.name not in found}
@@ -359,7 +359,7 @@ def own_styles() -> list[StyleEntry]:
     entries = []
     for path in sorted((home() / "styles").glob(f"*{ownstyle.SUFFIX}")):
         papers = ownstyle.papers(path)
-        about: dict[str, Any] = papers.style.model_dump(exclude={"sha256", "name"})
+        about: dict[str, Any] = papers.style.model_dump(exclude={"sha256", "name", "box"})
         network = networks.get(papers.network_sha256)
         entries.append(StyleEntry(name=path.stem, network=network, file=path, **about))
     return entries

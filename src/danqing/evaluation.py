@@ -138,14 +138,14 @@ def found(names: Sequence[str], folder: str | Path | None) -> dict[str, Picture]
     for name in names:
         card = catalog.card(str(catalog.style(name).network))
         own = catalog.home() / "runs" / card.name / "paintings" / f"{name}.png"
-        digest = next(style.sha256 for style in card.styles if style.name == name)
-        wanted[name] = (own, digest)
+        wanted[name] = (own, next(style for style in card.styles if style.name == name))
     there = [path for path in Path(folder).rglob("*") if by_suffix(path.name)] if folder is not None else []
     hashes = {sha256(path): path for path in there if path.is_file()}
-    places = {name: own if own.is_file() else hashes.get(digest or "") for name, (own, digest) in wanted.items()}
+    places = {name: own if own.is_file() else hashes.get(about.sha256 or "") for name, (own, about) in wanted.items()}
     if missing := [name for name, path in places.items() if path is None]:
         raise BadInput(text("train.no_works", styles=", ".join(missing)))
-    return {name: Picture.load(path) for name, path in places.items() if path is not None}
+    works = {name: Picture.load(path) for name, path in places.items() if path is not None}
+    return {name: Picture(pixels=wanted[name][1].part(mask.flatten(work))) for name, work in works.items()}
 
 
 def photographs(folder: Path, count: int) -> list[Picture]:

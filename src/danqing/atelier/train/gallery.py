@@ -13,6 +13,7 @@ import csv
 import hashlib
 import logging
 import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from torch import Tensor
 
 from danqing.atelier.encoders import VGG
 from danqing.atelier.train import checkpoints, publish
-from danqing.atelier.train.data import Folder, square
+from danqing.atelier.train.data import U8, Folder, square
 from danqing.atelier.train.loop import Loop, Plan, Report, joined
 from danqing.atelier.train.pastiche import Lesson, Pastiches, Teaching, fresh, seer, stacked
 from danqing.card import LearntStyle
@@ -50,7 +51,7 @@ class Recipe:
 
     common: dict[str, Any]
     parts: dict[str, dict[str, Any]]
-    styles: list[dict[str, str]]
+    styles: list[dict[str, Any]]
     holdout: Path
 
     @classmethod
@@ -77,13 +78,31 @@ class Recipe:
         return Lesson(**{name: knobs[name] for name in Lesson.__dataclass_fields__ if name in knobs})
 
 
+class Works(Folder):
+    """The works of the gallery, each the part of a picture that its style names.
+
+    Args:
+        files: the pictures.
+        styles: the recipe's.
+    """
+
+    def __init__(self, files: Sequence[Path], styles: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(files)
+        self.styles = styles
+
+    def picture(self, number: int) -> U8:
+        """A work, uint8 (H, W, 3)."""
+        style = LearntStyle(name=self.styles[number]["name"], box=self.styles[number].get("box"))
+        return style.part(super().picture(number))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Data:
     """The pictures of a training: to learn from, the gallery's, held-out photographs, and the paintings' credits."""
 
     photos: Folder
     paintings: Folder
-    gallery: Folder
+    gallery: Works
     exam: Folder
     credits: list[dict[str, str]]
 
@@ -103,7 +122,7 @@ class Data:
         return cls(
             photos=Folder([p for p in photos.files if not held_out(p)]),
             paintings=Folder(learnt),
-            gallery=Folder([folder / "paintings" / style["file"] for style in recipe.styles]),
+            gallery=Works([folder / "paintings" / style["file"] for style in recipe.styles], recipe.styles),
             exam=Folder([p for p in photos.files if held_out(p)]),
             credits=credits,
         )
@@ -200,14 +219,11 @@ def ship(method: Pastiches, recipe: Recipe, data: Data, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     trained = method.teaching.eval()
     credit = {row["file"]: row for row in data.credits}
-    styles = [
-        LearntStyle(
-            **{key: value for key, value in style.items() if key != "file"},
-            **{key: credit[style["file"]][key] for key in ("title", "artist", "date", "source", "url")},
-            sha256=sha256(file),
-        )
-        for style, file in zip(recipe.styles, data.gallery.files, strict=True)
-    ]
+    styles = []
+    for style, file in zip(recipe.styles, data.gallery.files, strict=True):
+        about: dict[str, Any] = {key: value for key, value in style.items() if key != "file"}
+        about |= {key: credit[style["file"]][key] for key in ("title", "artist", "date", "source", "url")}
+        styles.append(LearntStyle(**about, sha256=sha256(file)))
     vectors = {style.name: rows.cpu().numpy() for style, rows in zip(styles, method.table(), strict=True)}
     steps = sum(recipe.plan(part).steps for part in recipe.parts)
     publish.pastiche(
