@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from danqing import catalog, machine
 from danqing.card import Card
 from danqing.engines import onnx, openvino, vectors
+from danqing.engines.predictor import resized
 from danqing.errors import ModelMissing, UsageError
 from danqing.files import shown
 from danqing.image import mask
@@ -109,7 +110,7 @@ class FastStylizer:
             return mask.composite(pixels, painting, np.broadcast_to(covered, pixels.shape[:2]))
         own = None
         if strength < 1:
-            own = vectors.predicted(card, Picture(pixels=pixels), 0)
+            own = vectors.predictor(card.name)(resized(pixels))  # not remembered: photos come and go
         if masks is None:
             result = run(net, card, pixels, *towards(own, found, weights, strength))
         else:

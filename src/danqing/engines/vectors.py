@@ -43,7 +43,7 @@ def of(styles: Sequence[Style], recipe: Recipe) -> tuple[Card, F32 | None]:
     """
     if not styles:
         raise UsageError(text("engines.no_style"))
-    learnt = {style.name: catalog.vectors(style.source) for style in styles if isinstance(style.source, str)}
+    learnt = {style.source: catalog.vectors(style.source) for style in styles if isinstance(style.source, str)}
     first = next(iter(learnt), None)
     card = catalog.card(NETWORK) if first is None else learnt[first][0]
     several = []
@@ -51,7 +51,7 @@ def of(styles: Sequence[Style], recipe: Recipe) -> tuple[Card, F32 | None]:
         if isinstance(style.source, Picture):
             several.append(predicted(card, style.source, octave(recipe.brush, recipe.style_scale)))
             continue
-        own, vectors = learnt[style.name]
+        own, vectors = learnt[style.source]
         if own != card:
             raise UsageError(text("engines.other_network", one=first, other=style.name))
         if vectors is not None:
