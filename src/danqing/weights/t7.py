@@ -174,10 +174,10 @@ class _Reader:
         strides = [self.count("<q", 1 << 40) for _ in range(dimensions)]
         offset = int(self.number("<q")) - 1
         storage = self.value(depth + 1)
-        if not dimensions or storage is None:
+        if not dimensions or 0 in sizes or storage is None:
             return np.zeros(0, dtype)
         last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
-        if not isinstance(storage, np.ndarray) or storage.dtype != dtype or offset < 0 or 0 in sizes:
+        if not isinstance(storage, np.ndarray) or storage.dtype != dtype or offset < 0:
             raise ModelDamaged(text("weights.t7_tensor", name=self.file.name))
         if last >= storage.size or math.prod(sizes) > storage.size:  # no element counts twice
             raise ModelDamaged(text("weights.t7_tensor", name=self.file.name))
