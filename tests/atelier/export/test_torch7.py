@@ -57,8 +57,10 @@ def instance(size: int) -> Pair:
     weight, bias = 1 + half(size), half(size)
     own = nn.InstanceNorm2d(size, affine=True)
     own.load_state_dict({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)})
-    inner = Module("nn.SpatialBatchNormalization", {"affine": False})
-    return Module("nn.InstanceNormalization", {"weight": weight, "bias": bias, "eps": 1e-5, "bn": inner}), own
+    statistics = {"running_mean": np.zeros(size, np.float32), "running_var": np.ones(size, np.float32)}
+    inner = Module("nn.SpatialBatchNormalization", {"affine": False, "eps": 1e-5, "momentum": 0.1, **statistics})
+    fields = {"weight": weight, "bias": bias, "eps": 1e-5, "nOutput": size, "prev_batch_size": -1, "bn": inner}
+    return Module("nn.InstanceNormalization", fields), own
 
 
 def batch(size: int, *, old: bool = False) -> Pair:
@@ -77,7 +79,8 @@ def reflected(size: int) -> Pair:
     return Module("nn.SpatialReflectionPadding", sides), nn.ReflectionPad2d(size)
 
 
-RELU: Pair = (Module("nn.ReLU", {"inplace": True}), nn.ReLU())
+def relu() -> Pair:
+    return Module("nn.ReLU", {"inplace": True}), nn.ReLU()
 
 
 def sequence(*pairs: Pair) -> Pair:
@@ -98,7 +101,7 @@ class Residual(nn.Module):
 
 def residual(size: int, normalisation: Callable[[int], Pair], *, pad: int) -> Pair:
     convolved = [convolution(size, size, 3, pad=pad) for _ in range(2)]
-    tree, own = sequence(convolved[0], normalisation(size), RELU, convolved[1], normalisation(size))
+    tree, own = sequence(convolved[0], normalisation(size), relu(), convolved[1], normalisation(size))
     beside = Module("nn.Identity") if pad else Module("nn.ShaveImage", {"size": 2})
     table = Module("nn.ConcatTable", {"modules": {1: tree, 2: beside}})
     whole = Module("nn.Sequential", {"modules": {1: table, 2: Module("nn.CAddTable", {"inplace": False})}})
@@ -122,17 +125,19 @@ def instance_norm() -> Pair:
     """As the models of `instance_norm/`: padded once, shaving blocks, enlarging by nearest neighbours."""
     nearest: Pair = (Module("nn.SpatialUpSamplingNearest", {"scale_factor": 2}), nn.Upsample(scale_factor=2))
     return sequence(
-        reflected(12), convolution(3, 4, 9, pad=4), instance(4), RELU, convolution(4, 6, 3, stride=2, pad=1),
-        instance(6), RELU, residual(6, instance, pad=0), residual(6, instance, pad=0), nearest,
-        convolution(6, 4, 3, pad=1, flat=True), instance(4), RELU, convolution(4, 3, 9, pad=4), tanh(),
+        reflected(12), convolution(3, 4, 9, pad=4), instance(4), relu(), convolution(4, 6, 3, stride=2, pad=1),
+        instance(6), relu(), residual(6, instance, pad=0), residual(6, instance, pad=0), nearest,
+        convolution(6, 4, 3, pad=1, flat=True), instance(4), relu(), convolution(4, 3, 9, pad=4), tanh(),
     )  # fmt: skip
 
 
 def eccv16() -> Pair:
     """As the models of `eccv16/`: batch normalisation and full convolutions."""
     return sequence(
-        convolution(3, 4, 9, pad=4), batch(4), RELU, convolution(4, 6, 3, stride=2, pad=1), batch(6, old=True), RELU,
-        residual(6, batch, pad=1), enlarging(6, 4), batch(4), RELU, convolution(4, 3, 9, pad=4), tanh(),
+        convolution(3, 4, 9, pad=4), batch(4), relu(),
+        convolution(4, 6, 3, stride=2, pad=1), batch(6, old=True), relu(),
+        residual(6, batch, pad=1), enlarging(6, 4), batch(4), relu(),
+        convolution(4, 3, 9, pad=4), tanh(),
     )  # fmt: skip
 
 
@@ -181,4 +186,4 @@ def test_a_table_that_nobody_adds_up_is_refused() -> None:
     with pytest.raises(ModelDamaged):
         torch7_to_onnx(table, name="net.t7")
     with pytest.raises(ModelDamaged):
-        torch7_to_onnx(Module("nn.Sequential", {"modules": {1: table, 2: RELU[0]}}), name="net.t7")
+        torch7_to_onnx(Module("nn.Sequential", {"modules": {1: table, 2: relu()[0]}}), name="net.t7")
