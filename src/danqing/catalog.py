@@ -2,9 +2,8 @@
 
 Models that come with danqing lie in `danqing/models`, each a card `<name>.toml` with its files beside it; what is
 fetched, and what the user has trained, lies under the user's cache folder (`DANQING_HOME` names another), a folder for
-each model. Nothing is handed out whose hash is not
-its card's. The gallery, what the pastiche networks here paint in and the bundled studies, is listed here too. This
-module knows no network and no engine.
+each model. Nothing is handed out whose hash is not its card's. The gallery is listed here too: what the pastiche
+networks here paint in, the user's own styles, and the bundled studies. This module knows no network and no engine.
 """
 
 from __future__ import annotations

@@ -158,20 +158,22 @@ def prepare(
         "encoder_weights": Source(name=bare_name(weights), sha256=sha256(weights)) if weights else None,
     }
     full = lookup.turned(sources)
-    full = full.turned({"engine": _engine(full, painted_in)})
+    learnt = frozenset(entry.name for entry in catalog.styles() if entry.network)
+    full = full.turned({"engine": _engine(full, [s for s in painted_in if s.source not in learnt])})
     by_name = full.engine in engines.BY_NAME
     if runtime is not None and not by_name:
         raise UsageError(text("api.runtime", engine=full.engine))
     stylizer = engines.open(full.engine, **({"runtime": runtime} if by_name else {"encoder_weights": weights}))
     if weights is None and not by_name:
         _fetch(full.encoder, offline=offline, on_download=on_download)
-    learnt = _learnt() if by_name else frozenset()
     foreign = [
         text("api.note_other_network", name=entry.name)
         for entry in catalog.styles()
         if by_name and entry.file and entry.network is None and any(s.source == entry.name for s in painted_in)
     ]
-    painted_in = tuple(s if s.source in learnt else dataclasses.replace(s, source=opaque(s)) for s in painted_in)
+    painted_in = tuple(
+        s if by_name and s.source in learnt else dataclasses.replace(s, source=opaque(s)) for s in painted_in
+    )
     photograph = square(content.picture) if full.square else content.picture
     fitted, full, notes = _fitted(photograph, full, stylizer, budget)
     placed, cover = regions.at(fitted.size, square=full.square)
@@ -190,8 +192,12 @@ def prepare(
     )
 
 
-def _engine(recipe: Recipe, styles: Sequence[Style]) -> str:
+def _engine(recipe: Recipe, strange: Sequence[Style]) -> str:
     """The engine that is meant: a painting is made at once, unless a knob asks for the other way.
+
+    Args:
+        recipe: with all knobs.
+        strange: the styles that no network here has learnt.
 
     Raises:
         UsageError: the fast engine with knobs that it does not have.
@@ -200,18 +206,12 @@ def _engine(recipe: Recipe, styles: Sequence[Style]) -> str:
     turned = recipe.of_optimization()
     if recipe.engine in engines.BY_NAME and turned:
         raise UsageError(text("api.not_fast", engine=recipe.engine, knobs=", ".join(turned)))
-    strange = {style.name for style in styles if style.source not in _learnt()}
     looks = any(card.name == engines.NETWORK for card in catalog.cards())
     if recipe.engine in engines.BY_NAME and strange and not looks:
-        raise ModelMissing(text("engines.not_in_gallery", name=min(strange)))
+        raise ModelMissing(text("engines.not_in_gallery", name=strange[0].name))
     if recipe.engine != "auto":
         return recipe.engine
     return "fast" if not turned and (looks or not strange) else "optimize"
-
-
-def _learnt() -> frozenset[Picture | str]:
-    """The styles that networks here have learnt."""
-    return frozenset(entry.name for entry in catalog.styles() if entry.network)
 
 
 def _cut(source: Picture | str, *, square_only: bool) -> Picture | str:

@@ -1,8 +1,8 @@
 """The fast engine: a picture and style vectors go in, a painting comes out of one pass of the pastiche network.
 
 It runs without torch, on ONNX Runtime or OpenVINO. Vectors of styles are mixed by weight, and with the photo's own
-vector where the strength is below 1. Regions
-are painted one after the other and laid over each other by their masks.
+vector where the strength is below 1. Regions are painted one after the other and laid over each other by their masks.
+This module does not know where vectors come from (`vectors`).
 """
 
 from __future__ import annotations

@@ -82,8 +82,7 @@ def predicted(card: Card, picture: Picture, octaves: float) -> F32:
         ModelMissing, ModelDamaged: of the network's predictor.
     """
     seen = resized(mask.flatten(picture), round(LONG * 2**octaves))
-    told = (card.predictor_sha256 or "").encode()
-    key = hashlib.sha256(told + str(seen.shape).encode() + seen.tobytes()).hexdigest()
+    key = hashlib.sha256(card.sha256.encode() + str(seen.shape).encode() + seen.tobytes()).hexdigest()
     vector = _memory.get(key)
     if vector is None:
         shelf = cache.Shelf(catalog.home() / "vectors", limit=KEPT_BYTES)

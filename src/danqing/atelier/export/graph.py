@@ -26,6 +26,7 @@ class Graph:
     def __init__(self) -> None:
         self.nodes: list[NodeProto] = []
         self.weights: list[TensorProto] = []
+        self._stored: set[str] = set()
         self._prefix = ""
 
     @contextmanager
@@ -53,7 +54,8 @@ class Graph:
     def constant(self, value: NDArray[Any], name: str = "") -> str:
         """Numbers that are stored as they are, once for a name."""
         name = name or f"c{len(self.weights)}"
-        if all(known.name != name for known in self.weights):
+        if name not in self._stored:
+            self._stored.add(name)
             self.weights.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
