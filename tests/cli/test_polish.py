@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,23 +15,17 @@ from danqing import api, catalog, ownstyle
 from danqing.cli.main import main
 from danqing.engines import fast, vectors
 from tests.fake_engine import picture
-from tests.pastiches import published
+from tests.pastiches import bundle, published
 
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a painting and photographs, and a drawn network as the one that ships."""
     models = tmp_path / "models"
-    models.mkdir()
-    for path in catalog.MODELS.glob("compact.*"):
-        shutil.copy(path, models)
-    published(models)
+    bundle(models)
     monkeypatch.setattr(catalog, "MODELS", models)
     monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
-    fast.opened.cache_clear()
-    vectors.predictor.cache_clear()
-    vectors._memory.clear()
     (tmp_path / "photos").mkdir()
     for seed in range(3):
         picture(tmp_path / "photos" / f"{seed}.png", (120, 90), seed=seed)

@@ -18,7 +18,7 @@ from danqing.style import Style
 
 torch = pytest.importorskip("torch", reason="torch is not installed: no network can be published")
 
-from tests.pastiches import drawn, published  # noqa: E402
+from tests.pastiches import bundle, drawn, forget, published  # noqa: E402
 
 F32 = np.float32
 HAS_OPENVINO = fast.find_spec("openvino") is not None
@@ -28,9 +28,7 @@ HAS_OPENVINO = fast.find_spec("openvino") is not None
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of bundled models with a drawn network in it."""
     folder = tmp_path_factory.mktemp("models")
-    for path in catalog.MODELS.glob("compact.*"):
-        shutil.copy(path, folder)
-    published(folder)
+    bundle(folder)
     return folder
 
 
@@ -38,9 +36,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundled(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(catalog, "MODELS", models)
     monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
-    fast.opened.cache_clear()
-    vectors.predictor.cache_clear()
-    vectors._memory.clear()
+    forget()
 
 
 def photo(height: int = 40, width: int = 56, *, seed: int = 0) -> Picture:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from danqing import api, catalog
-from danqing.engines import fast, vectors
+from danqing.engines import vectors
 from danqing.engines.predictor import LONG, Predictor, resized
 from danqing.errors import ModelMissing
 from danqing.picture import Picture
@@ -18,7 +18,7 @@ from danqing.style import Style
 
 pytest.importorskip("torch", reason="torch is not installed: no network can be published")
 
-from tests.pastiches import published
+from tests.pastiches import bundle, forget
 
 F32 = np.float32
 
@@ -27,9 +27,7 @@ F32 = np.float32
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of bundled models with a drawn network in it."""
     folder = tmp_path_factory.mktemp("models")
-    for path in catalog.MODELS.glob("compact.*"):
-        shutil.copy(path, folder)
-    published(folder)
+    bundle(folder)
     return folder
 
 
@@ -38,12 +36,6 @@ def bundled(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.setattr(catalog, "MODELS", models)
     monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
     forget()
-
-
-def forget() -> None:
-    fast.opened.cache_clear()
-    vectors.predictor.cache_clear()
-    vectors._memory.clear()
 
 
 def picture(seed: int = 0, *, height: int = 72, width: int = 96) -> Picture:

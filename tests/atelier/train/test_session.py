@@ -17,11 +17,11 @@ from danqing import api, catalog, training  # noqa: E402
 from danqing.atelier.train import publish, session  # noqa: E402
 from danqing.atelier.train.johnson import LOSSES, Classic, gram  # noqa: E402
 from danqing.atelier.train.rendered import COUNT, Rendered  # noqa: E402
-from danqing.engines import fast, vectors  # noqa: E402
+from danqing.engines import fast  # noqa: E402
 from danqing.errors import RunFailed, UsageError  # noqa: E402
 from danqing.files import sha256  # noqa: E402
 from tests.fake_engine import picture  # noqa: E402
-from tests.pastiches import published  # noqa: E402
+from tests.pastiches import bundle, forget  # noqa: E402
 
 SMALL = {"steps": 4, "batch": 2, "crop": 64, "save_every": 2, "sample_every": 4, "learning_rate": 1e-3}
 
@@ -30,9 +30,7 @@ SMALL = {"steps": 4, "batch": 2, "crop": 64, "save_every": 2, "sample_every": 4,
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of bundled models with a drawn network in it."""
     folder = tmp_path_factory.mktemp("models")
-    for path in catalog.MODELS.glob("compact.*"):
-        shutil.copy(path, folder)
-    published(folder)
+    bundle(folder)
     return folder
 
 
@@ -41,9 +39,7 @@ def bundled(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     torch.set_num_threads(1)
     monkeypatch.setattr(catalog, "MODELS", models)
     monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
-    fast.opened.cache_clear()
-    vectors.predictor.cache_clear()
-    vectors._memory.clear()
+    forget()
 
 
 @pytest.fixture
