@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from danqing import catalog, engines, inputs, limits
+from danqing import catalog, engines, inputs, limits, scratch
 from danqing.errors import DoesNotFit, ModelMissing, RunFailed, UsageError
 from danqing.files import sha256, shown
 from danqing.image import color, mask
@@ -163,7 +163,8 @@ def prepare(
     by_name = full.engine in engines.BY_NAME
     if runtime is not None and not by_name:
         raise UsageError(text("api.runtime", engine=full.engine))
-    stylizer = engines.open(full.engine, **({"runtime": runtime} if by_name else {"encoder_weights": weights}))
+    of_engine = {"runtime": runtime, "memory": budget} if by_name else {"encoder_weights": weights}
+    stylizer = engines.open(full.engine, **of_engine)
     if weights is None and not by_name:
         _fetch(full.encoder, offline=offline, on_download=on_download)
     foreign = [
@@ -329,7 +330,10 @@ def _fitted(photo: Picture, recipe: Recipe, stylizer: Stylizer, budget: int) -> 
         recipe = recipe.turned({"size": unasked})
         notes.append(text("api.note_unasked", size=unasked, own=max(photo.size)))
     wanted = fitted_size(photo.size, size=recipe.size, width=recipe.width, enlarge=recipe.enlarge)
-    needs = stylizer.estimate(wanted, recipe).memory
+    estimate = stylizer.estimate(wanted, recipe)
+    needs = estimate.memory
+    if estimate.scratch and needs <= budget:
+        notes.append(_in_tiles(estimate.scratch))
     if needs > budget:
         fields = {"width": wanted[0], "height": wanted[1], "needs": f"{needs / 1e9:.1f}", "has": f"{budget / 1e9:.1f}"}
         if recipe.engine not in engines.BY_NAME:
@@ -345,6 +349,19 @@ def _fitted(photo: Picture, recipe: Recipe, stylizer: Stylizer, budget: int) -> 
             recipe = recipe.turned({"size": largest})
             notes.append(text("api.note_smaller", size=largest, **fields))
     return fit(photo, size=recipe.size, width=recipe.width, enlarge=recipe.enlarge), recipe, notes
+
+
+def _in_tiles(needs: int) -> str:
+    """The note that a painting takes so many bytes on the disk.
+
+    Raises:
+        DoesNotFit: there are not as many.
+    """
+    has = scratch.free()
+    fields = {"folder": shown(scratch.folder()), "needs": f"{needs / 1e9:.1f}", "has": f"{has / 1e9:.1f}"}
+    if needs > has:
+        raise DoesNotFit(text("api.no_scratch", **fields))
+    return text("api.note_tiles", **fields)
 
 
 def _largest(size: tuple[int, int], recipe: Recipe, stylizer: Stylizer, available: int) -> int | None:

@@ -61,10 +61,12 @@ class Estimate:
     Attributes:
         memory: bytes at the peak, the process as a whole.
         seconds: on this machine, roughly.
+        scratch: bytes on the disk meanwhile.
     """
 
     memory: int
     seconds: float
+    scratch: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

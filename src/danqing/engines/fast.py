@@ -2,26 +2,27 @@
 
 It runs without torch, on ONNX Runtime or OpenVINO. Vectors of styles are mixed by weight, and with the photo's own
 vector where the strength is below 1. Regions are painted one after the other and laid over each other by their masks.
-This module does not know where vectors come from (`vectors`).
+What does not fit into memory is painted in tiles (`tiles`). This module does not know where vectors come from
+(`vectors`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.util import find_spec
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from danqing import catalog, machine
+from danqing import catalog, limits, machine, scratch
 from danqing.card import Card
-from danqing.engines import onnx, openvino, vectors
+from danqing.engines import onnx, openvino, tiles, vectors
 from danqing.engines.predictor import resized
-from danqing.errors import ModelMissing, UsageError
+from danqing.engines.tiles import Session
+from danqing.errors import Interrupted, ModelMissing, UsageError
 from danqing.files import shown
 from danqing.image import mask
 from danqing.messages import text
@@ -35,6 +36,9 @@ F32 = NDArray[np.float32]
 BASE_BYTES, BYTES_PER_PIXEL, SECONDS_PER_PIXEL = 200 << 20, 450, 1.6e-6
 """Memory of the process without a picture; memory and, on one core, time of a pixel (docs/benchmarks.md)."""
 
+TILED = 1.5
+"""So many times as long a picture takes in tiles."""
+
 MANY = 12e6
 """So many pixels in one process are worth the time that OpenVINO needs to compile a network for this processor."""
 
@@ -44,14 +48,6 @@ WHOLE = 0.2
 RUNTIMES = ("auto", "onnx", "openvino")
 
 
-class Session(Protocol):
-    """A model that is ready to run, whatever runs it."""
-
-    def __call__(self, values: Mapping[str, F32]) -> dict[str, F32]:
-        """Outputs by name, for inputs by name."""
-        ...
-
-
 class FastStylizer:
     """Paints in one pass; implements `danqing.stylizer.Stylizer`.
 
@@ -59,14 +55,15 @@ class FastStylizer:
         runtime: `onnx`, `openvino`, or `auto`: ONNX Runtime for a picture or a few, OpenVINO for many or large ones
             where it is installed and the processor multiplies bfloat16.
         threads: how many it may use; None = all cores.
+        memory: bytes that a painting may take; what takes more is painted in tiles. None = there is no end.
 
     Raises:
         UsageError: no such runtime.
         ModelMissing: it is not installed.
     """
 
-    def __init__(self, *, runtime: str = "auto", threads: int | None = None) -> None:
-        self.threads = threads
+    def __init__(self, *, runtime: str = "auto", threads: int | None = None, memory: int | None = None) -> None:
+        self.threads, self.memory = threads, memory
         self.runtime = known(runtime)
 
     def __call__(
@@ -83,51 +80,140 @@ class FastStylizer:
         Raises:
             UsageError: no style, one that no network has learnt, or styles of different networks.
             ModelMissing, ModelDamaged: of the network.
+            RunFailed: there is no room on the disk for a picture that is painted in tiles.
+            Interrupted: it was stopped between tiles, when nothing can be seen yet.
         """
         del prior
-        began = time.monotonic()
         card, found = vectors.of(styles, recipe)
+        steps = _Steps(content, on_step, passes=len(styles) if any(s.mask is not None for s in styles) else 1)
         pixels = content.pixels
         if recipe.strength > 0:
-            pixels = self.painted(pixels, card, styles, found, recipe.strength)
+            pixels = self.painted(pixels, card, styles, found, recipe.strength, steps)
         picture = Picture(pixels=pixels)
-        seconds = time.monotonic() - began
-        if on_step is not None:
-            step = Step(
-                number=1, total=1, size=content.size, losses={}, seconds=seconds, remaining=0, preview=lambda: picture
-            )
-            on_step(step)
+        seconds = steps.last(picture)
         return Pastiche(picture=picture, recipe=recipe, card=card, seconds=seconds)
 
-    def painted(self, pixels: F32, card: Card, styles: Sequence[Style], found: F32 | None, strength: float) -> F32:
+    def painted(
+        self, pixels: F32, card: Card, styles: Sequence[Style], found: F32 | None, strength: float, steps: _Steps
+    ) -> F32:
         """Pixels (H, W, 3) painted with the vectors found (S, P), all of them together or each where its mask is."""
-        net = opened(card.name, chosen(self.runtime, pixels.shape[0] * pixels.shape[1]), self.threads)
+        paint = self.way(pixels, card, steps)
         weights = np.array([style.weight for style in styles], dtype=np.float32)
         masks = mask.resolved([style.mask for style in styles])
         if found is None:
-            painting = run(net, card, pixels)
+            painting = paint(None, None)
             covered = np.float32(strength) if masks is None else np.float32(strength) * mask.cover(masks)
             return mask.composite(pixels, painting, np.broadcast_to(covered, pixels.shape[:2]))
         own = None
         if strength < 1:
             own = vectors.predictor(card.name)(resized(pixels))  # not remembered: photos come and go
         if masks is None:
-            result = run(net, card, pixels, *towards(own, found, weights, strength))
+            result = paint(*towards(own, found, weights, strength))
         else:
             covered = np.sum([w * m for w, m in zip(weights, masks, strict=True)], axis=0)
             result = np.zeros_like(pixels)
             for vector, weight, where in zip(found, weights, masks, strict=True):
                 share = weight * where / np.maximum(covered, np.float32(1e-6))
-                painting = run(net, card, pixels, *towards(own, vector[None], np.ones(1, dtype=np.float32), strength))
+                painting = paint(*towards(own, vector[None], np.ones(1, dtype=np.float32), strength))
                 result += share[..., None] * painting
             result = mask.composite(pixels, result, mask.cover(masks))
         return pixels + np.float32(min(1.0, strength / WHOLE)) * (result - pixels) if strength < WHOLE else result
 
+    def way(self, pixels: F32, card: Card, steps: _Steps) -> Paint:
+        """What paints pixels with vectors and their weights: the network as a whole, or in tiles."""
+        height, width = pixels.shape[:2]
+        runtime = chosen(self.runtime, width * height)
+        side = self.side((width, height)) if card.vectors else None
+        if side is None:
+            return partial(run, opened(card.name, runtime, self.threads), card, pixels)
+        _, path = catalog.find(card.name)
+
+        def in_tiles(vectors: F32 | None, weights: F32 | None) -> F32:
+            return tiles.paint(
+                onnx.read(path),
+                lambda part: _session(part, card.name, runtime, self.threads),
+                pixels,
+                {} if vectors is None or weights is None else {"vectors": vectors, "weights": weights[None]},
+                multiple_of=card.multiple_of,
+                side=side,
+                on_tile=steps.tile,
+            )
+
+        return in_tiles
+
+    def side(self, size: tuple[int, int]) -> int | None:
+        """px of the sides of the tiles that a picture of (width, height) px is painted in; None = in one piece."""
+        area = size[0] * size[1]
+        if self.memory is None or BASE_BYTES + area * BYTES_PER_PIXEL <= self.memory:
+            return None
+        return tiles.side_within((self.memory - BASE_BYTES - _held(area)) / BYTES_PER_PIXEL)
+
     def estimate(self, size: tuple[int, int], recipe: Recipe) -> Estimate:
         """Memory and time for a content of (width, height) px."""
         passes = max(1, sum(source.mask is not None for source in recipe.styles))
-        seconds = 0.3 + size[0] * size[1] * passes * SECONDS_PER_PIXEL / (self.threads or machine.cores())
-        return Estimate(memory=BASE_BYTES + size[0] * size[1] * BYTES_PER_PIXEL, seconds=seconds)
+        area = size[0] * size[1]
+        seconds = 0.3 + area * passes * SECONDS_PER_PIXEL / (self.threads or machine.cores())
+        side = self.side(size) if vectors.of_statistics(recipe) else None
+        if side is None:
+            return Estimate(memory=BASE_BYTES + area * BYTES_PER_PIXEL, seconds=seconds)
+        memory = BASE_BYTES + _held(area) + tiles.whole(side) ** 2 * BYTES_PER_PIXEL
+        return Estimate(memory=memory, seconds=TILED * seconds, scratch=tiles.scratch_bytes(size))
+
+
+Paint = Callable[[F32 | None, F32 | None], F32]
+"""Makes a painting of vectors (S, P) and their weights (S,), if the network has any."""
+
+
+class _Steps:
+    """The steps of a painting as they are told: one in all, or one for every tile as well.
+
+    Args:
+        content: what is painted.
+        on_step: who is told.
+        passes: how often the whole picture is painted.
+    """
+
+    def __init__(self, content: Picture, on_step: OnStep | None, *, passes: int) -> None:
+        self.content, self.on_step, self.passes = content, on_step, passes
+        self.began, self.done, self.total = time.monotonic(), 0, 1
+
+    def tile(self, total: int) -> None:
+        """A tile is painted, of so many in a pass.
+
+        Raises:
+            Interrupted: no more is wanted.
+        """
+        self.done, self.total = self.done + 1, total * self.passes + 1
+        if self.tell(self.content) is False:
+            raise Interrupted(text("engines.stopped_tiles"))
+
+    def last(self, picture: Picture) -> float:
+        """The painting is there; the seconds that it took."""
+        self.done = self.total
+        self.tell(picture)
+        return time.monotonic() - self.began
+
+    def tell(self, picture: Picture) -> bool | None:
+        """Hand on where it stands."""
+        if self.on_step is None:
+            return None
+        seconds = time.monotonic() - self.began
+        return self.on_step(
+            Step(
+                number=self.done,
+                total=self.total,
+                size=self.content.size,
+                losses={},
+                seconds=seconds,
+                remaining=seconds * (self.total / self.done - 1),
+                preview=lambda: picture,
+            )
+        )
+
+
+def _held(area: int) -> int:
+    """Bytes of photo and painting of so many pixels that lie in memory."""
+    return area * limits.PICTURE_BYTES if area * 12 < scratch.LARGE else 0
 
 
 def towards(own: F32 | None, vectors: F32, weights: F32, strength: float) -> tuple[F32, F32]:
@@ -187,7 +273,10 @@ _work = _Work()
 def opened(model: str, runtime: str, threads: int | None) -> Session:
     """A network that is ready to run, kept for the next picture."""
     _, path = catalog.find(model)
-    data = onnx.read(path)
+    return _session(onnx.read(path), model, runtime, threads)
+
+
+def _session(data: bytes, name: str, runtime: str, threads: int | None) -> Session:
     if runtime == "openvino":
-        return openvino.Session(data, name=model, threads=threads, cache=catalog.home() / "compiled")
-    return onnx.Session(data, name=model, threads=threads)
+        return openvino.Session(data, name=name, threads=threads, cache=catalog.home() / "compiled")
+    return onnx.Session(data, name=name, threads=threads)

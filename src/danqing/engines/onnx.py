@@ -123,7 +123,7 @@ def _has_external(data: memoryview, message: str, depth: int) -> bool:
     if depth > _DEEPEST:
         raise ValueError("nested too deeply")
     inner = _SCHEMA[message]
-    for field, value in _fields(data):
+    for field, value in fields(data):
         if message == "tensor" and (field == _EXTERNAL_DATA or (field == _DATA_LOCATION and value != 0)):
             return True
         if field in inner:
@@ -134,22 +134,26 @@ def _has_external(data: memoryview, message: str, depth: int) -> bool:
     return False
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
-    """The fields of a protobuf message: (number, bytes or whole number); numbers of fixed width count as 0."""
+def fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+    """The fields of a protobuf message: (number, bytes or whole number); numbers of fixed width count as 0.
+
+    Raises:
+        ValueError, IndexError: it is none.
+    """
     at = 0
     while at < len(data):
-        key, at = _varint(data, at)
+        key, at = _number(data, at)
         field, kind = key >> 3, key & 7
         if field == 0:
             raise ValueError("no field has the number 0")
         if kind == 0:
-            value, at = _varint(data, at)
+            value, at = _number(data, at)
             yield field, value
         elif kind in (1, 5):
             at += 8 if kind == 1 else 4
             yield field, 0
         elif kind == 2:
-            length, at = _varint(data, at)
+            length, at = _number(data, at)
             yield field, data[at : at + length]
             at += length
         else:
@@ -158,7 +162,16 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
         raise ValueError("cut off")
 
 
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
+def varint(value: int) -> bytes:
+    """A whole number, 0 or more, as protobuf has it."""
+    found = bytearray()
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])
+
+
+def _number(data: memoryview, at: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         byte = data[at]

@@ -59,6 +59,13 @@ def of(styles: Sequence[Style], recipe: Recipe) -> tuple[Card, F32 | None]:
     return card, np.stack(several) if several else None
 
 
+def of_statistics(recipe: Recipe) -> bool:
+    """Whether a recipe's styles are painted by a network that knows them by vectors, not by one for a single style."""
+    known = {entry.name: entry.network for entry in catalog.styles()}
+    networks = {known.get(style.name) or NETWORK for style in recipe.styles if style.sha256 is None}
+    return all(catalog.card(name).vectors is not None for name in networks)
+
+
 def octave(brush: float, scale: float) -> float:
     """How many octaves larger than usual a style is seen, for a brush in 0..1 and a scale of styles.
 

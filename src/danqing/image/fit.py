@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from danqing import scratch
 from danqing.picture import Picture
 
 F32 = NDArray[np.float32]
@@ -34,7 +35,7 @@ def fit(picture: Picture, *, size: int | None = None, width: int | None = None, 
     if target == picture.size:
         return picture
     if picture.alpha is None:
-        return dataclasses.replace(picture, pixels=np.clip(resize(picture.pixels, target), 0, 1))
+        return dataclasses.replace(picture, pixels=_clipped(resize(picture.pixels, target)))
     # Colours count as much as they are there: else what is hidden would show at the edges.
     alpha = np.clip(resize(picture.alpha[..., None], target)[..., 0], 0, 1)
     weighted = resize(picture.pixels * picture.alpha[..., None], target)
@@ -81,13 +82,17 @@ def _scaled(length: int, wanted: int, side: int) -> int:
     return (2 * length * wanted + side) // (2 * side)  # to the nearest, exactly
 
 
+def _clipped(values: F32) -> F32:
+    return np.clip(values, 0, 1, out=values)
+
+
 def resize(values: F32, size: Size) -> F32:
     """An array (H, W, C) at (width, height), Lanczos with three lobes, antialiased; may overshoot its range a little.
 
     Source: Pillow's convolution resampling, in float32, a channel at a time.
     """
     width, height = size
-    out = np.empty((height, width, values.shape[2]), dtype=np.float32)
+    out = scratch.pixels((height, width, values.shape[2]))
     for channel in range(values.shape[2]):
         image = Image.fromarray(np.ascontiguousarray(values[..., channel], dtype=np.float32))
         out[..., channel] = np.asarray(image.resize(size, Image.Resampling.LANCZOS))

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from danqing import limits
+from danqing import limits, scratch
 from danqing.errors import BadPicture
 from danqing.files import shown
 from danqing.messages import text
@@ -255,12 +255,20 @@ def _finish(
     if alpha is not None and alpha.min() >= 1:
         alpha = None
     return Picture(
-        pixels=np.ascontiguousarray(turned(colours.pixels, turn)),
+        pixels=_contiguous(turned(colours.pixels, turn)),
         alpha=None if alpha is None else np.ascontiguousarray(turned(alpha, turn)),
         icc=colours.icc,
         exif=exif_bytes,
         notes=(*colours.notes, *(notes or ())),
     )
+
+
+def _contiguous(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    if pixels.flags.c_contiguous:
+        return pixels
+    copy = scratch.pixels(pixels.shape)
+    np.copyto(copy, pixels)
+    return copy
 
 
 def turned(values: NDArray[Any], orientation: int) -> NDArray[Any]:

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from danqing import scratch
 from danqing.messages import text
 from danqing.picture import profile
 
@@ -108,7 +109,7 @@ def from_deep(
     """
     channels = values.shape[2]
     colours = values[..., :1] if channels < 3 else values[..., :3]
-    pixels = np.empty((*values.shape[:2], 3), dtype=np.float32)
+    pixels = scratch.pixels((*values.shape[:2], 3))
     np.divide(colours, top, out=pixels, casting="unsafe", dtype=np.float32)
     alpha = None
     if channels in (2, 4):
@@ -177,9 +178,11 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, F32 | None]:
 
 
 def _colours(image: Image.Image) -> F32:
-    values = np.asarray(image)
-    pixels = np.empty((*values.shape[:2], 3), dtype=np.float32)
-    np.divide(values if values.ndim == 3 else values[..., None], 255, out=pixels, dtype=np.float32)
+    width, height = image.size
+    pixels = scratch.pixels((height, width, 3))
+    for top in range(0, height, 256):  # in bands, so that the copies stay small
+        band = np.asarray(image.crop((0, top, width, min(top + 256, height))))
+        np.divide(band if band.ndim == 3 else band[..., None], 255, out=pixels[top : top + 256], dtype=np.float32)
     return pixels
 
 

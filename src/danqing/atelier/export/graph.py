@@ -40,7 +40,7 @@ class Graph:
 
     def add(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
         """A node with one output, which is called `name`, or by a number."""
-        output = name or f"{self._prefix}v{len(self.nodes)}"
+        output = self._prefix + (name or f"v{len(self.nodes)}")
         self.nodes.append(helper.make_node(kind, list(inputs), [output], name=output, **attributes))
         return output
 

@@ -105,7 +105,10 @@ def _encoder(graph: Graph, encoder: VGG, picture: str, layers: Sequence[str]) ->
 
 
 class _Pastiche:
-    """The pastiche network's graph, node by node as in `PasticheNet.paint`."""
+    """The pastiche network's graph, node by node as in `PasticheNet.paint`.
+
+    Values that stand for the whole picture, and those that they are taken over, have names (`engines.tiles`).
+    """
 
     def __init__(self, net: PasticheNet) -> None:
         self.net, self.graph = net, Graph()
@@ -114,7 +117,7 @@ class _Pastiche:
         """The serialised model."""
         graph, net = self.graph, self.net
         pads = graph.constant(np.array([0, 0, MARGIN, MARGIN, 0, 0, MARGIN, MARGIN], dtype=np.int64))
-        x = graph.add("Pad", "picture", pads, mode="reflect")
+        x = graph.add("Pad", "picture", pads, mode="reflect", name="padded")
         _encoder(graph, net.encoder, x, ["relu2_1", "relu3_1"])
         vector = graph.add("MatMul", "weights", "vectors")
         given, *parts = graph.split(vector, [net.given, *[1] * len(BANDS), *net.sizes], axis=1)
@@ -125,14 +128,16 @@ class _Pastiche:
         tinted = self.moved(x, "rgb", statistics)
         quarter, half = self.normalized("relu3_1"), self.normalized("relu2_1")
         h = graph.add("Relu", self.conditional(quarter, "down", style))
-        h = graph.convolution(self.block(h, "block_8", style), net.near_8, "near_8")
+        h = graph.convolution(self.block(h, "block_8", style), net.near_8, "near_8", output="drawn.relu4_1")
         h = graph.convolution(self.styled(h, "relu4_1", statistics), net.narrow_8, "narrow_8")
         for place, _ in enumerate(net.blocks_8):
             h = self.block(h, f"blocks_8.{place}", style)
         h = self.joined(h, "4", quarter)
-        h = graph.convolution(graph.add("Relu", self.conditional(h, "join_4", style)), net.near_4, "near_4")
+        h = graph.add("Relu", self.conditional(h, "join_4", style))
+        h = graph.convolution(h, net.near_4, "near_4", output="drawn.relu3_1")
         h = self.joined(self.styled(h, "relu3_1", statistics), "2", half)
-        h = graph.convolution(graph.add("Relu", self.conditional(h, "join_2", style)), net.near_2, "near_2")
+        h = graph.add("Relu", self.conditional(h, "join_2", style))
+        h = graph.convolution(h, net.near_2, "near_2", output="drawn.relu2_1")
         h = self.joined(self.styled(h, "relu2_1", statistics), "1", self.usual(tinted, "rgb"))
         h = graph.convolution(graph.add("Relu", self.conditional(h, "join_1", style)), net.out, "out")
         h = self.moved(self.based(tinted, kept, h), "rgb", statistics)
@@ -184,7 +189,7 @@ class _Pastiche:
         for coarse, fine, share in zip(levels[:-1], levels[1:], kept, strict=True):
             detail = graph.add("Mul", graph.add("Sub", fine, coarse), graph.add("Reshape", share, one))
             base = graph.add("Add", base, detail)
-        return graph.add("Add", base, h)
+        return graph.add("Add", base, h, name="drawn.rgb")
 
     def joined(self, h: str, place: str, other: str) -> str:
         """Twice as large, and what lies at that resolution added."""
@@ -220,9 +225,10 @@ class _Pastiche:
     def normalized(self, layer: str) -> str:
         """As `pastiche.normalized`."""
         graph = self.graph
-        mean = graph.add("ReduceMean", layer, axes=[2, 3], keepdims=1)
+        mean = graph.add("ReduceMean", layer, axes=[2, 3], keepdims=1, name=f"{layer}.mean")
         centred = graph.add("Sub", layer, mean)
-        variance = graph.add("ReduceMean", graph.add("Mul", centred, centred), axes=[2, 3], keepdims=1)
+        squares = graph.add("Mul", centred, centred)
+        variance = graph.add("ReduceMean", squares, axes=[2, 3], keepdims=1, name=f"{layer}.variance")
         overall = graph.add("ReduceMean", variance, axes=[1], keepdims=1)
         floor = graph.add("Add", graph.add("Mul", overall, graph.number(0.01)), graph.number(1e-6))
         deviation = graph.add("Sqrt", graph.add("Add", variance, floor))
@@ -238,10 +244,10 @@ class _Pastiche:
         eye = graph.constant(np.eye(width, dtype=np.float32), f"eye.{width}")
         axes = graph.constant(np.array([1, 2], dtype=np.int64))
         flat = graph.add("Reshape", x, graph.constant(np.array([0, width, -1], dtype=np.int64)))
-        flat = graph.add("Sub", flat, graph.add("ReduceMean", flat, axes=[2], keepdims=1))
+        flat = graph.add("Sub", flat, graph.add("ReduceMean", flat, axes=[2], keepdims=1, name=f"{x}.mean"))
         squares = graph.add("MatMul", flat, graph.add("Transpose", flat, perm=[0, 2, 1]))
         count = graph.add("Cast", graph.add("Gather", graph.add("Shape", flat), graph.constant(np.array(2))), to=1)
-        covariance = graph.add("Div", squares, count)
+        covariance = graph.add("Div", squares, count, name=f"{x}.covariance")
         ours = graph.add("ReduceSum", graph.add("Mul", covariance, eye), axes, keepdims=1)
         theirs = graph.add("Unsqueeze", graph.add("Mul", root, root), graph.constant(np.array([0])))
         theirs = graph.add("ReduceSum", theirs, axes, keepdims=1)
@@ -262,7 +268,7 @@ class _Pastiche:
         z = graph.add("Div", z, graph.add("Sqrt", trace))
         turned = graph.add("MatMul", graph.add("MatMul", across, z), root)
         result = graph.add("Add", graph.add("MatMul", turned, flat), mean)
-        return graph.add("Reshape", result, graph.add("Shape", x))
+        return graph.add("Reshape", result, graph.add("Shape", x), name=f"{x}.moved")
 
 
 class _Johnson:
