@@ -74,7 +74,7 @@ class FakeStylizer:
         return Pastiche(picture=picture, recipe=recipe, card=CARD, seconds=0.1, losses=losses, complete=complete)
 
     def estimate(self, size: tuple[int, int], recipe: Recipe) -> Estimate:
-        pixel = int(os.environ.get("FAKE_BYTES", "100")) * (0.5 if recipe.checkpoint else 1)
+        pixel = int(os.environ.get("FAKE_BYTES", "100")) * (0.25 if recipe.tiles else 0.5 if recipe.checkpoint else 1)
         return Estimate(memory=int(size[0] * size[1] * pixel), seconds=0.1)
 
 

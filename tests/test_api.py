@@ -142,18 +142,18 @@ def test_a_size_that_does_not_fit_the_memory_is_refused_with_one_that_does(
     photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "memory_available", lambda: 10_000_000)
-    monkeypatch.setenv("FAKE_BYTES", "28400")
+    monkeypatch.setenv("FAKE_BYTES", "56800")
     with pytest.raises(DoesNotFit, match="--size 32"):
         danqing.paint(photo, "great-wave", steps=1, size=40)
 
 
 def test_without_a_size_the_largest_that_fits_is_taken_and_said(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "memory_available", lambda: 10_000_000)
-    monkeypatch.setenv("FAKE_BYTES", "28400")
+    monkeypatch.setenv("FAKE_BYTES", "56800")
     ordered = commission.prepare(photo, "great-wave", steps=1)
     assert ordered.content.size == (32, 21) and ordered.recipe.size == 32
     assert any("--size 32" in note for note in ordered.notes)
-    monkeypatch.setenv("FAKE_BYTES", "1000000")
+    monkeypatch.setenv("FAKE_BYTES", "2000000")
     with pytest.raises(DoesNotFit):
         commission.prepare(photo, "great-wave")
 
@@ -163,6 +163,12 @@ def test_a_budget_is_kept_by_computing_activations_twice_before_anything_smaller
     assert ordered.recipe.checkpoint and ordered.content.size == (48, 32)
     assert len(ordered.notes) == 1
     assert not commission.prepare(photo, "great-wave", steps=1, max_memory=200_000).recipe.checkpoint
+
+
+def test_then_by_tiles(photo: Path) -> None:
+    ordered = commission.prepare(photo, "great-wave", steps=1, max_memory="50k")
+    assert ordered.recipe.tiles and not ordered.recipe.checkpoint and ordered.content.size == (48, 32)
+    assert len(ordered.notes) == 1
 
 
 def test_alpha_is_painted_on_a_matte_and_comes_back(tmp_path: Path) -> None:

@@ -40,6 +40,9 @@ UNASKED = {"fast": 2048}
 UNASKED_ELSE = 1024
 """Long side in px that an engine paints when no size is asked for: time and memory grow with the pixels."""
 
+SPARING = ("checkpoint", "tiles")
+"""Knobs of the optimisation engine that spend time instead of memory, in the order in which they are tried."""
+
 OnDownload = Callable[[int, int], None]
 """Called with the bytes so far and the bytes in all while an encoder is fetched."""
 
@@ -320,8 +323,8 @@ def _at_size(picture: Picture, size: tuple[int, int]) -> Picture:
 def _fitted(photo: Picture, recipe: Recipe, stylizer: Stylizer, budget: int) -> tuple[Picture, Recipe, list[str]]:
     """The photo at the size of the painting, and how it is painted, so that it fits into `budget` bytes.
 
-    The size is what is asked for, else the photo's own up to `UNASKED`. What does not fit is painted with activations
-    computed twice, then, if no size was asked for, smaller.
+    The size is what is asked for, else the photo's own up to `UNASKED`. What does not fit is painted more sparingly,
+    then, if no size was asked for, smaller.
     """
     notes = []
     asked = recipe.size is not None or recipe.width is not None
@@ -336,10 +339,11 @@ def _fitted(photo: Picture, recipe: Recipe, stylizer: Stylizer, budget: int) -> 
         notes.append(_in_tiles(estimate.scratch))
     if needs > budget:
         fields = {"width": wanted[0], "height": wanted[1], "needs": f"{needs / 1e9:.1f}", "has": f"{budget / 1e9:.1f}"}
-        if recipe.engine not in engines.BY_NAME:
-            recipe = recipe.turned({"checkpoint": True})
-        if stylizer.estimate(wanted, recipe).memory <= budget:
-            notes.append(text("api.note_checkpoint", **fields))
+        for knob in () if recipe.engine in engines.BY_NAME else SPARING:
+            recipe = recipe.turned(dict.fromkeys(SPARING, False) | {knob: True})
+            if stylizer.estimate(wanted, recipe).memory <= budget:
+                notes.append(text(f"api.note_{knob}", **fields))
+                break
         else:
             largest = _largest(wanted, recipe, stylizer, budget)
             if largest is None:
@@ -361,7 +365,7 @@ def _in_tiles(needs: int) -> str:
     fields = {"folder": shown(scratch.folder()), "needs": f"{needs / 1e9:.1f}", "has": f"{has / 1e9:.1f}"}
     if needs > has:
         raise DoesNotFit(text("api.no_scratch", **fields))
-    return text("api.note_tiles", **fields)
+    return text("api.note_scratch", **fields)
 
 
 def _largest(size: tuple[int, int], recipe: Recipe, stylizer: Stylizer, available: int) -> int | None:

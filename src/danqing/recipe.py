@@ -233,6 +233,7 @@ class Recipe(Knobs):
     start_picture: Source | None = Field(default=None, json_schema_extra=_OPTIMIZE)
     precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", json_schema_extra=_OPTIMIZE)
     checkpoint: bool = Field(default=False, json_schema_extra=_OPTIMIZE)
+    tiles: bool = Field(default=False, json_schema_extra=_OPTIMIZE)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

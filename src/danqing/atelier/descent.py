@@ -26,6 +26,10 @@ RECOVERY = 1.2
 """By what steps that were halved grow again with every one that leads lower."""
 
 
+HISTORY = {False: 20, True: 4}
+"""Steps that L-BFGS remembers, two pictures each: without and with tiles, which are for want of memory."""
+
+
 class Stopped(Exception):
     """`on_step` said stop; `picture` is what is kept."""
 
@@ -161,7 +165,7 @@ def _optimizer(x: Tensor, recipe: Recipe, rate: float = 1.0) -> torch.optim.Opti
         [x],
         lr=rate * _step_length(recipe),
         max_iter=1,
-        history_size=20,
+        history_size=HISTORY[recipe.tiles],
         tolerance_grad=0,
         tolerance_change=0,
         line_search_fn="strong_wolfe" if recipe.line_search else None,

@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from danqing.atelier import tiled
+
 Pooling = Literal["max", "average"]
 Padding = Literal["zeros", "reflect"]
 
@@ -66,6 +68,7 @@ class VGG(nn.Module):
         self.padding: Padding = padding
         self.pooling: Pooling = pooling
         self.checkpointed = False  # whether activations are computed again for the gradient instead of kept
+        self.tiled = False  # whether large pictures are looked at in tiles
         # No buffers: colours stay exact when the module is brought to half precision.
         self.matrix = torch.tensor(matrix, dtype=torch.float32)
         self.bias = torch.tensor(bias, dtype=torch.float32)
@@ -96,6 +99,12 @@ class VGG(nn.Module):
         wanted = set(layers)
         if unknown := wanted - set(self.layers):
             raise KeyError(f"no layers {sorted(unknown)}: this encoder has {', '.join(self.layers)}")
+        if self.tiled and len(x) == 1 and max(x.shape[2:]) > tiled.SIDE:
+            return tiled.features(self._features, x, sorted(wanted), reach=self.reach(wanted))
+        return self._features(x, wanted)
+
+    def _features(self, x: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+        wanted = set(layers)
         x = self.see(x).to(self.convolution(self.names[0]).weight.dtype)  # colours are exact, features may not be
         features: dict[str, Tensor] = {}
         for block in range(1, int(self.names[-1][4]) + 1):
@@ -129,6 +138,12 @@ class VGG(nn.Module):
             if block == deepest and len(features) == len(here):
                 break
         return x, features
+
+    def reach(self, layers: Collection[str]) -> int:
+        """px around a position that the deepest of these layers sees, at most."""
+        deepest = max(self.names.index(f"conv{layer[4:]}") for layer in layers)
+        blocks = [int(name[4]) for name in self.names[: deepest + 1]]
+        return sum(1 << block - 1 for block in [*blocks, *range(1, blocks[-1])])  # convolutions, and poolings
 
     def work(self, layers: Collection[str]) -> tuple[float, float]:
         """What the features of these layers cost for every pixel of the picture: (values computed, multiplications)."""

@@ -184,7 +184,7 @@ class GatysStylizer:
         if not styles:
             raise UsageError(text("atelier.no_style"))
         encoder = encoder.to(self.device, self.precision(recipe), memory_format=torch.channels_last)  # type: ignore[call-overload]
-        encoder.checkpointed, encoder.pooling = recipe.checkpoint, recipe.pooling
+        encoder.checkpointed, encoder.tiled, encoder.pooling = recipe.checkpoint, recipe.tiles, recipe.pooling
         painting = Painting(encoder, card, content, styles, recipe, device=self.device, on_step=on_step)
         return painting.run(prior)
 
