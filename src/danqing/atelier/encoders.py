@@ -156,6 +156,10 @@ class VGG(nn.Module):
             products += kernels.numel() * share
         return values, products
 
+    def share(self, layer: str) -> float:
+        """Values of a layer for every pixel of the picture."""
+        return len(self.convolution(layer).weight) * 0.25 ** (int(layer[4]) - 1)
+
     def convolution(self, layer: str) -> nn.Conv2d:
         """The convolution of a layer: `conv3_1` and `relu3_1` have the same."""
         module = self.get_submodule(f"conv{layer[4:]}")

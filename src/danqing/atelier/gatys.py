@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from danqing import catalog, machine
-from danqing.atelier import adopt
+from danqing.atelier import adopt, tiled
 from danqing.atelier.descent import NotFinite, Stopped, descend
 from danqing.atelier.encoders import VGG
 from danqing.atelier.objective import Objective, StyleView
@@ -48,6 +48,9 @@ BASE_BYTES = 400 << 20
 
 BYTES_PER_PIXEL = 1150
 """Peak memory of a pixel besides the encoder's: pictures, and the 20 steps that L-BFGS remembers."""
+
+BYTES_IN_TILES, BYTES_PER_KEPT = 300, 6.0
+"""The same of a picture that is looked at in tiles: of a pixel, and of each value that is kept of it."""
 
 BYTES_PER_VALUE = {False: 3.8, True: 2.1}
 """Peak memory of every value that the encoder computes, in bfloat16, without and with checkpointed activations."""
@@ -195,12 +198,17 @@ class GatysStylizer:
         values, products = encoder.work(layers)
         single = 1 if self.precision(recipe) == torch.bfloat16 else 2
         worked = sum(level.steps * level.size[0] * level.size[1] for level in pyramid(size, recipe))
-        step = (
-            single * (values * SECONDS_PER_VALUE + products * SECONDS_PER_PRODUCT) * (4 / 3 if recipe.checkpoint else 1)
-        )
-        pixel = BYTES_PER_PIXEL + single * values * BYTES_PER_VALUE[recipe.checkpoint]
+        again = 1.5 if recipe.tiles else 4 / 3 if recipe.checkpoint else 1
+        step = single * (values * SECONDS_PER_VALUE + products * SECONDS_PER_PRODUCT) * again
+        seen = single * values * BYTES_PER_VALUE[recipe.checkpoint]
         weights = 4 * sum(value.numel() for value in encoder.parameters())
-        memory = BASE_BYTES + 2 * weights + int(size[0] * size[1] * pixel)
+        memory = BASE_BYTES + 2 * weights
+        if recipe.tiles:
+            kept = single * sum(encoder.share(layer) for layer in layers) * BYTES_PER_KEPT
+            memory += int(size[0] * size[1] * (BYTES_IN_TILES + kept))
+            memory += int((tiled.SIDE + 2 * encoder.reach(layers)) ** 2 * seen) if layers else 0
+        else:
+            memory += int(size[0] * size[1] * (BYTES_PER_PIXEL + seen))
         return Estimate(memory=memory, seconds=3 + worked * step / machine.cores())
 
     def _encoder(self, recipe: Recipe) -> tuple[VGG, Card]:
