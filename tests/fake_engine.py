@@ -101,7 +101,7 @@ def picture(path: Path, size: tuple[int, int] = (48, 32), *, seed: int = 0, alph
 
 
 def install(patch: pytest.MonkeyPatch, folder: Path) -> list[Entry]:
-    """The fake engine instead of `optimize`, and two styles in the gallery."""
+    """The fake engine instead of `optimize`, two styles in the gallery, and no network that paints them at once."""
     (folder / "gallery").mkdir(exist_ok=True)
     entries = [
         Entry(name, picture(folder / "gallery" / f"{name}.png", (40, 40), seed=seed))
@@ -109,5 +109,6 @@ def install(patch: pytest.MonkeyPatch, folder: Path) -> list[Entry]:
     ]
     FakeStylizer.calls.clear()
     patch.setitem(engines.ENGINES, "optimize", "tests.fake_engine:FakeStylizer")
+    patch.setattr(engines, "NETWORK", "none")
     patch.setattr(catalog, "styles", lambda: entries)
     return entries

@@ -596,6 +596,7 @@ def test_studies_are_listed_in_their_order(tmp_path: Path, monkeypatch: pytest.M
     tables = {"starry-night": STUDY, "great-wave": STUDY | {"file": "b.jpg", "date": 1831}}
     (tmp_path / "samples.toml").write_text(tomli_w.dumps(tables), encoding="utf-8")
     monkeypatch.setattr(catalog, "samples", lambda: tmp_path)
+    monkeypatch.setattr(catalog, "MODELS", tmp_path / "none")
     first, second = catalog.styles()
     assert (first.name, first.title_zh, first.path) == ("starry-night", "星夜", tmp_path / "星夜.jpg")
     assert (second.name, second.date) == ("great-wave", "1831")

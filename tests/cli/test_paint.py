@@ -249,7 +249,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "mask first": (["paint", "PHOTO", "--mask", "PHOTO", "-s", "great-wave"], 2, "--mask"),
     "missing mask": (["paint", "PHOTO", "-s", "great-wave", "--mask", "没有.png"], 4, "没有.png"),
     "no memory": (["paint", "PHOTO", "-s", "great-wave", "--max-memory", "lots"], 2, "lots"),
-    "too large": (["paint", "PHOTO", "-s", "great-wave", "--size", "48", "--max-memory", "0.05M"], 6, "--size"),
+    "too large": (["paint", "PHOTO", "-s", "great-wave", "--size", "48", "--max-memory", "0.03M"], 6, "--size"),
     "bad layer": (["paint", "PHOTO", "-s", "great-wave", "--style-layer", "relu1_1=x"], 2, "NAME=WEIGHT"),
     "unknown engine": (["paint", "PHOTO", "-s", "great-wave", "--engine", "optimise"], 2, "optimize"),
     "unknown ending": (["paint", "PHOTO", "-s", "great-wave", "-o", "x.docx"], 2, ".docx"),

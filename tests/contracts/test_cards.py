@@ -13,14 +13,30 @@ from tests.contracts.source import PACKAGE, ROOT
 
 BUNDLED = [card for card in catalog.cards() if not card.urls]
 STUDIES = catalog.studies()
-MAX_MODELS = 5_000_000
+MAX_MODELS, MAX_GALLERY = 15_000_000, 6_000_000
+"""Bytes of all bundled models, and of the network and its styles."""
+
 MAX_STUDY = 90_000
 """Bytes."""
 
 
-def test_a_model_and_the_studies_ship() -> None:
-    assert "compact" in {card.name for card in BUNDLED}
+def test_models_and_the_studies_ship() -> None:
+    assert {"compact", "pastiche"} <= {card.name for card in BUNDLED}
     assert 1 <= len(STUDIES) <= 6
+
+
+def test_the_gallery_ships() -> None:
+    card = catalog.card("pastiche")
+    names = [style.name for style in card.styles]
+    assert len(names) == len(set(names)) >= 24
+    wanted = {"starry-night", "great-wave", "the-scream", "composition-vii", "udnie", "minotaur", "grande-jatte"}
+    assert wanted | {"ink-cliffs", "ink-pine", "blue-green-islands"} <= set(names)
+    for style in card.styles:
+        assert style.title and style.title_zh and style.artist and style.date and style.source and style.sha256
+    classics = {style.classic for style in card.styles if style.classic}
+    assert {"starry_night", "the_wave", "the_scream", "composition_vii", "udnie"} <= classics
+    sizes = [(PACKAGE / "models" / name).stat().st_size for name in (card.file, card.vectors)]
+    assert sum(sizes) <= MAX_GALLERY
 
 
 @pytest.mark.parametrize("card", catalog.cards(), ids=lambda c: c.name)

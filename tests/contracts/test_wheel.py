@@ -79,26 +79,39 @@ def test_it_paints_with_its_own_weights_and_studies(installed: Path, tmp_path: P
         assert painting.size == (64, 48)
 
 
-def test_without_torch_it_says_what_to_install(installed: Path, tmp_path: Path) -> None:
-    Image.new("RGB", (32, 32), "teal").save(tmp_path / "照片.png")
-    without = (
-        "import sys; sys.modules['torch'] = None; sys.argv[0] = 'danqing'; "
-        "from danqing.cli.main import main; sys.exit(main())"
-    )
-    arguments = ["-c", without, "paint", str(tmp_path / "照片.png"), "--style", "great-wave"]
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=tmp_path,
-        env=surroundings(installed),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_without_torch_it_paints_in_the_gallery_and_like_any_picture(installed: Path, tmp_path: Path) -> None:
+    Image.effect_noise((60, 50), 90).convert("RGB").save(tmp_path / "我的画.png")
+    for style in ("great-wave", "我的画.png"):
+        done = without_torch(installed, tmp_path, "--style", style, "--overwrite", "-o", "画.png")
+        assert done.returncode == 0, done.stderr
+        with Image.open(tmp_path / "画.png") as painting:
+            assert painting.size == (32, 32)
+
+
+def test_without_torch_it_says_what_the_other_engine_needs(installed: Path, tmp_path: Path) -> None:
+    done = without_torch(installed, tmp_path, "--style", "great-wave", "--engine", "optimize")
     assert done.returncode == 5, done.stderr
     assert "danqing[torch]" in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["照片.png"]
+
+
+def without_torch(installed: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """`danqing paint` of a photo, in an interpreter that has no torch."""
+    Image.new("RGB", (32, 32), "teal").save(folder / "照片.png")
+    without = (
+        "import sys; sys.modules['torch'] = None; sys.argv[0] = 'danqing'; "
+        "from danqing.cli.main import main; sys.exit(main())"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", without, "paint", str(folder / "照片.png"), *options],
+        cwd=folder,
+        env=surroundings(installed),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def surroundings(installed: Path) -> dict[str, str]:

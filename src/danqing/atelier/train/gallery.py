@@ -45,14 +45,16 @@ class Recipe:
     Attributes:
         common: knobs of both parts.
         parts: the knobs of `any` and `gallery`.
-        styles: the gallery, a table a style.
+        styles: the gallery, a table a style; one with `left_out` is learnt, but does not ship, for the reason it gives.
         holdout: the photographs and paintings that are never trained on.
+        sources: where photographs are from, by how their names begin.
     """
 
     common: dict[str, Any]
     parts: dict[str, dict[str, Any]]
     styles: list[dict[str, Any]]
     holdout: Path
+    sources: dict[str, str]
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
@@ -64,7 +66,8 @@ class Recipe:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         holdout, styles = path.parent / values.pop("holdout"), values.pop("styles")
         parts = {name: values.pop(name) for name in ("any", "gallery")}
-        return cls(common=values, parts=parts, styles=styles, holdout=holdout)
+        sources = values.pop("sources")
+        return cls(common=values, parts=parts, styles=styles, holdout=holdout, sources=sources)
 
     def plan(self, part: str) -> Plan:
         """How long and how fast a part is learnt."""
@@ -219,12 +222,14 @@ def ship(method: Pastiches, recipe: Recipe, data: Data, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     trained = method.teaching.eval()
     credit = {row["file"]: row for row in data.credits}
-    styles = []
-    for style, file in zip(recipe.styles, data.gallery.files, strict=True):
+    styles, vectors = [], {}
+    for style, file, rows in zip(recipe.styles, data.gallery.files, method.table(), strict=True):
+        if "left_out" in style:
+            continue
         about: dict[str, Any] = {key: value for key, value in style.items() if key != "file"}
         about |= {key: credit[style["file"]][key] for key in ("title", "artist", "date", "source", "url")}
         styles.append(LearntStyle(**about, sha256=sha256(file)))
-    vectors = {style.name: rows.cpu().numpy() for style, rows in zip(styles, method.table(), strict=True)}
+        vectors[style["name"]] = rows.cpu().numpy()
     steps = sum(recipe.plan(part).steps for part in recipe.parts)
     publish.pastiche(
         trained.net,
@@ -237,12 +242,17 @@ def ship(method: Pastiches, recipe: Recipe, data: Data, folder: Path) -> None:
         data=f"{len(data.photos)} photographs and {len(data.paintings)} public-domain paintings, listed with their "
         "sha256 in recipes/gallery.tsv",
     )
+
+    def source(name: str) -> str:
+        photos = (told for start, told in recipe.sources.items() if name.startswith(start))
+        return credit[name]["source"] if name in credit else next(photos, "unknown")
+
     listing = [
-        f"{group}\t{path.name}\t{sha256(path)}"
+        f"{group}\t{path.name}\t{source(path.name)}\t{sha256(path)}"
         for group, pictures in (("photos", data.photos), ("paintings", data.paintings), ("gallery", data.gallery))
         for path in pictures.files
     ]
-    (folder / "gallery.tsv").write_text("\n".join(["folder\tfile\tsha256", *listing, ""]), encoding="utf-8")
+    (folder / "gallery.tsv").write_text("\n".join(["folder\tfile\tsource\tsha256", *listing, ""]), encoding="utf-8")
 
 
 def main() -> None:
