@@ -3,7 +3,7 @@
 A recipe and a folder of photographs and paintings go in; a run folder with checkpoints, log and sample sheets comes
 out, and at its end the network, its predictor and the gallery as they ship. The same command goes on from the newest
 checkpoint. First the network learns to paint any photograph like any painting (`any`), then the styles of the recipe
-get vectors of their own (`gallery`).
+get vectors of their own (`gallery`), which in the end learn alone (`vectors`).
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Recipe:
     """A training of the gallery; see recipes/gallery.toml.
 
     Attributes:
-        common: knobs of both parts.
-        parts: the knobs of `any` and `gallery`.
+        common: knobs of all parts.
+        parts: the knobs of `any`, `gallery` and `vectors`.
         styles: the gallery, a table a style; one with `left_out` is learnt, but does not ship, for the reason it gives.
         holdout: the photographs and paintings that are never trained on.
         sources: where photographs are from, by how their names begin.
@@ -65,7 +65,7 @@ class Recipe:
         """
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         holdout, styles = path.parent / values.pop("holdout"), values.pop("styles")
-        parts = {name: values.pop(name) for name in ("any", "gallery")}
+        parts = {name: values.pop(name) for name in ("any", "gallery", "vectors")}
         sources = values.pop("sources")
         return cls(common=values, parts=parts, styles=styles, holdout=holdout, sources=sources)
 
@@ -139,7 +139,7 @@ def beginning(judge: VGG, lesson: Lesson, *, styles: int = 0) -> Teaching:
 
 
 def train(recipe: Recipe, data: Data, folder: Path, *, device: str = "cpu") -> Pastiches:
-    """Both parts to their end, from where they stand; what was trained, with averaged weights."""
+    """All parts to their end, from where they stand; what was trained, with averaged weights."""
     judge = seer()
     first = beginning(judge, recipe.lesson("any"))
     method = Pastiches(first, data.photos, data.paintings)
@@ -155,6 +155,19 @@ def train(recipe: Recipe, data: Data, folder: Path, *, device: str = "cpu") -> P
     loop = Loop(method, recipe.plan("gallery"), folder / "gallery", device=device)
     learn(loop, data)
     second.load_state_dict(loop.averaged())
+    return vectors(recipe, data, folder, second, device=device)
+
+
+def vectors(recipe: Recipe, data: Data, folder: Path, trained: Teaching, *, device: str) -> Pastiches:
+    """The last part, in which nothing learns but the gallery's vectors."""
+    last = beginning(trained.judgement.seer, recipe.lesson("vectors"), styles=len(recipe.styles))
+    last.load_state_dict(trained.state_dict())
+    for fixed in (last.net, last.predictor):
+        fixed.requires_grad_(requires_grad=False)
+    method = Pastiches(last, data.photos, data.paintings, gallery=data.gallery)
+    loop = Loop(method, recipe.plan("vectors"), _made(folder / "vectors"), device=device)
+    learn(loop, data)
+    last.load_state_dict(loop.averaged())
     return method
 
 
