@@ -15,6 +15,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -30,6 +31,8 @@ from danqing.messages import text
 TEMPORARY_PREFIX = ".danqing-"
 TEMPORARY_SUFFIX = ".tmp"
 
+_LEFT_SECONDS = 600.0  # no file takes so long to be written
+
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 
@@ -38,6 +41,11 @@ def shown(path: str | os.PathLike[str]) -> str:
     """A path as it may stand in a message: one line, printable whatever bytes the name is made of."""
     name = os.fspath(path).encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+
+
+def harmless(name: str) -> str:
+    """A name with what some system does not take in a file's name, folders included, put as `_`."""
+    return re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", name)
 
 
 @contextlib.contextmanager
@@ -149,6 +157,14 @@ def write_failure(path: str | os.PathLike[str], error: OSError) -> DanqingError:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return RunFailed(text("files.no_folder", path=name, folder=shown(Path(path).parent)))
     return RunFailed(text("files.cannot_write", path=name, reason=error.strerror or type(error).__name__))
+
+
+def sweep(folder: str | os.PathLike[str]) -> None:
+    """Remove what processes that were killed while writing have left in a folder, once it is old enough to be sure."""
+    for left in Path(folder).glob(f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
+                left.unlink()
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

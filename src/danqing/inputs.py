@@ -30,7 +30,16 @@ from danqing.picture.load import PictureSource, read_bytes
 from danqing.recipe import FROM_MEMORY, Source, StyleSource, bare_name
 from danqing.style import Style, split_weight
 
-StyleLike = str | Path | bytes | Image.Image | NDArray[Any] | Picture | Style
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReadStyle:
+    """A style that was read before, for whoever paints many photos in it."""
+
+    style: Style
+    reference: StyleSource
+
+
+StyleLike = str | Path | bytes | Image.Image | NDArray[Any] | Picture | Style | ReadStyle
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,7 +70,7 @@ def read_styles(styles: StyleLike | Sequence[StyleLike]) -> tuple[tuple[Style, .
 
     Args:
         styles: one or several: gallery names and paths, each with a weight if wanted (`name:0.7`), Pillow images,
-            arrays, bytes, Pictures, or Styles.
+            arrays, bytes, Pictures, Styles, or styles that were read before.
 
     Raises:
         UsageError: a name that is not in the gallery, or a weight that cannot be meant.
@@ -73,6 +82,8 @@ def read_styles(styles: StyleLike | Sequence[StyleLike]) -> tuple[tuple[Style, .
 
 
 def _read_style(style: StyleLike) -> tuple[Style, StyleSource]:
+    if isinstance(style, ReadStyle):
+        return style.style, style.reference
     if isinstance(style, Style):
         if isinstance(style.source, str):
             found, reference = _from_gallery(style.source, style.weight)

@@ -25,6 +25,9 @@ from pathlib import Path
 PROC = Path("/proc")
 CGROUP = Path("/sys/fs/cgroup")
 
+CORES = "DANQING_CORES"
+"""The variable of the environment that says how many cores may be used."""
+
 UNKNOWN_MEMORY = 2_000_000_000
 """Bytes that are taken for granted where the system does not say."""
 
@@ -34,7 +37,10 @@ _SECONDS = 5.0  # for a system's own tools to answer
 
 
 def cores() -> int:
-    """The cores that this process may use, at least 1: affinity and control group taken into account."""
+    """The cores that this process may use, at least 1: affinity and control group taken into account.
+
+    `DANQING_CORES` in the environment makes them fewer, such as for one of several processes that share a machine.
+    """
     try:
         usable = len(os.sched_getaffinity(0))  # type: ignore[attr-defined, unused-ignore]
     except AttributeError:  # macOS, Windows
@@ -44,6 +50,8 @@ def cores() -> int:
             quota, period = (folder / "cpu.max").read_text().split()
             if quota != "max":
                 usable = min(usable, math.ceil(int(quota) / int(period)))
+    with contextlib.suppress(ValueError):
+        usable = min(usable, int(os.environ.get(CORES, usable)))
     return max(1, usable)
 
 

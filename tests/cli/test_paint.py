@@ -17,7 +17,7 @@ from danqing import catalog, messages
 from danqing.cli import paint as paint_module
 from danqing.cli.main import main
 from danqing.cli.paint import KNOBS, OWN, REFERENCES
-from danqing.cli.targets import file_name, suffix
+from danqing.cli.targets import file_name
 from danqing.errors import UsageError
 from danqing.picture import Picture
 from danqing.picture.provenance import read_recipe
@@ -330,17 +330,6 @@ def test_long_names_stay_short_enough_for_every_system() -> None:
     for stem in ("x" * 300, "山" * 300):
         name = file_name(stem, ["great-wave"])
         assert len(name.encode()) <= 201 and name.endswith(".great-wave") and name[0] == stem[0]
-
-
-@pytest.mark.parametrize(
-    ("own", "format", "depth", "ending"),
-    [
-        (".jpg", None, 8, ".jpg"), (".JPEG", None, 8, ".JPEG"), (".heic", None, 8, ".jpg"), (".xyz", None, 8, ".png"),
-        ("", None, 8, ".png"), (".jpg", "webp", 8, ".webp"), (".jpg", None, 16, ".png"), (".tif", None, 16, ".tif"),
-    ],
-)  # fmt: skip
-def test_endings_of_paintings(own: str, format: str | None, depth: int, ending: str) -> None:
-    assert suffix(own, format=format, depth=depth) == ending
 
 
 def test_the_progress_is_told_in_lines_where_there_is_no_terminal(

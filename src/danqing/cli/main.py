@@ -23,7 +23,19 @@ from danqing.messages import text
 
 VERBS = {
     verb: f"danqing.cli.{verb}"
-    for verb in ("paint", "redo", "train", "polish", "evaluate", "styles", "models", "recipe", "score", "doctor")
+    for verb in (
+        "paint",
+        "batch",
+        "redo",
+        "train",
+        "polish",
+        "evaluate",
+        "styles",
+        "models",
+        "recipe",
+        "score",
+        "doctor",
+    )
 }
 """verb -> the module whose `app` it is."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -159,7 +159,7 @@ def paint(
                 runtime=runtime,
                 offline=console.manner.offline,
                 on_download=on_download,
-                **_layers(content_layer=content_layer, style_layer=style_layer),
+                **layers(content_layer=content_layer, style_layer=style_layer),
                 **knobs,
             )
         target = early or Target.beside(photo, order, format=format, overwrite=overwrite)
@@ -182,7 +182,7 @@ def _photo(photo: str) -> Any:
     return sys.stdin.buffer
 
 
-def _layers(**given: list[str] | None) -> dict[str, Any]:
+def layers(**given: list[str] | None) -> dict[str, Any]:
     """`--content-layer relu4_1=0.5 ...` as the knob `content_layers`, and the same for styles."""
     knobs: dict[str, dict[str, float]] = {}
     for option, entries in given.items():
@@ -292,11 +292,12 @@ def _derived() -> list[inspect.Parameter]:
     return parameters
 
 
-def _signature() -> inspect.Signature:
-    own = inspect.signature(paint, eval_str=True)
+def signature(function: Callable[..., None], shared: Iterable[inspect.Parameter] = ()) -> inspect.Signature:
+    """A verb's own parameters, then those that it shares with another, then an option for each knob."""
+    own = inspect.signature(function, eval_str=True)
     written = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    return own.replace(parameters=[*written, *_derived()])
+    return own.replace(parameters=[*written, *shared, *_derived()])
 
 
-paint.__signature__ = _signature()  # type: ignore[attr-defined]
+paint.__signature__ = signature(paint)  # type: ignore[attr-defined]
 app = single(paint, cls=PaintVerb)

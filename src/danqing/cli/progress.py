@@ -119,3 +119,53 @@ def counting() -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+OnPictures = Callable[[int, float], None]
+
+
+@contextlib.contextmanager
+def painting_many(total: int) -> Iterator[OnPictures]:
+    """Something to call with the pictures so far and how many come a second."""
+    if console.manner.quiet:
+        yield lambda *_: None
+    elif sys.stderr.isatty():
+        with _picture_bar(total) as show:
+            yield show
+    else:
+        yield _picture_lines(total)
+
+
+def _to_go(total: int, done: int, rate: float) -> str:
+    return duration((total - done) / rate) if rate else "?"
+
+
+def _picture_lines(total: int) -> OnPictures:
+    last = time.monotonic()
+    every = EVERY_VERBOSE if console.manner.verbose else EVERY
+
+    def show(done: int, rate: float) -> None:
+        nonlocal last
+        if time.monotonic() - last < every:
+            return
+        last = time.monotonic()
+        fields = {"rate": f"{rate:.2f}", "remaining": _to_go(total, done, rate)}
+        console.tell(text("batch.progress", done=done, total=total, **fields))
+
+    return show
+
+
+@contextlib.contextmanager
+def _picture_bar(total: int) -> Iterator[OnPictures]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[said]}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=total, said="")
+
+        def show(done: int, rate: float) -> None:
+            left = text("cli.left", remaining=_to_go(total, done, rate))
+            progress.update(task, completed=done, said=f"{text('batch.rate', rate=f'{rate:.2f}')}  {left}")
+
+        yield show

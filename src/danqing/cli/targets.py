@@ -6,7 +6,6 @@ A `Target` is checked before the work begins, so that nobody waits for a paintin
 from __future__ import annotations
 
 import io
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -58,7 +57,7 @@ class Target:
         if own.suffix.lower() == ".toml" and content is not None and content.name != FROM_MEMORY:
             own = own.with_name(content.name)
         name = file_name(own.stem, [style.name for style in order.styles])
-        ending = suffix(own.suffix, format=format, depth=order.recipe.depth)
+        ending = formats.ending(own.suffix, format=format, depth=order.recipe.depth)
         path = Path(own.parent) / f"{name}{ending}"
         return chosen_target(path, format=format, depth=order.recipe.depth, overwrite=overwrite)
 
@@ -119,19 +118,9 @@ def chosen_target(output: Path, *, format: str | None, depth: int | None, overwr
 
 def file_name(stem: str, styles: list[str]) -> str:
     """`<stem>.<style>` for a file, whatever the styles are called; several are joined by `+`."""
-    joined = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", "+".join(styles))[:60].strip(". ") or "painting"
+    joined = files.harmless("+".join(styles))[:60].strip(". ") or "painting"
     short = stem.encode("utf-8", "surrogateescape")[: _LONGEST - len(joined.encode())]
     return f"{short.decode('utf-8', 'ignore') if len(short) < len(stem.encode('utf-8', 'replace')) else stem}.{joined}"
-
-
-def suffix(own: str, *, format: str | None, depth: int) -> str:
-    """The ending of a painting's file: the photo's, where that format can hold it, else `.png` (`.jpg` for HEIC)."""
-    wanted = formats.by_name(format) if format else formats.by_suffix(f"x{own}")
-    if format is None and wanted is not None and wanted.name == "HEIC":
-        wanted = formats.FORMATS["JPEG"]
-    if wanted is None or not wanted.written or (depth == 16 and not wanted.deep):
-        return f".{format.lower()}" if format else ".png"
-    return own if own.lower() in wanted.suffixes else wanted.suffixes[0]
 
 
 def side_by_side(pictures: list[Picture]) -> Picture:

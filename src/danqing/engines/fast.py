@@ -255,8 +255,13 @@ def chosen(runtime: str, pixels: int) -> str:
     if runtime != "auto":
         return runtime
     _work.pixels += pixels
+    return suited(_work.pixels)
+
+
+def suited(pixels: int) -> str:
+    """What to run work of so many pixels on, all in all: `onnx` or `openvino`."""
     quick = find_spec("openvino") is not None and machine.has_bf16()
-    return "openvino" if quick and _work.pixels > MANY else "onnx"
+    return "openvino" if quick and pixels > MANY else "onnx"
 
 
 @dataclass

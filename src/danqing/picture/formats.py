@@ -122,3 +122,13 @@ def by_name(name: str) -> Format | None:
     """The format of a name such as `png`, `JPG` or `.tif`, or None."""
     wanted = name.lower().lstrip(".")
     return next((f for f in FORMATS.values() if wanted == f.name.lower() or f".{wanted}" in f.suffixes), None)
+
+
+def ending(own: str, *, format: str | None = None, depth: int = 8) -> str:
+    """The ending of a painting's file: the photo's, where that format can hold it, else `.png` (`.jpg` for HEIC)."""
+    wanted = by_name(format) if format else by_suffix(f"x{own}")
+    if format is None and wanted is not None and wanted.name == "HEIC":
+        wanted = FORMATS["JPEG"]
+    if wanted is None or not wanted.written or (depth == 16 and not wanted.deep):
+        return f".{format.lower()}" if format else ".png"
+    return own if own.lower() in wanted.suffixes else wanted.suffixes[0]
