@@ -8,6 +8,7 @@ reads and checks cards; it opens no weights (`catalog`) and knows no network.
 from __future__ import annotations
 
 import tomllib
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -176,8 +177,7 @@ class Card(BaseModel):
         try:
             if len(data) > MAX_BYTES:
                 raise ValueError(f"> {MAX_BYTES} bytes")
-            values = tomllib.loads(data.decode("utf-8"))
-            return cls.model_validate(values)
+            return cls.model_validate(_tables(data))
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
             problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or '-'}: {e['msg']}" for e in found[:8])
@@ -195,3 +195,9 @@ class Card(BaseModel):
             rows.append(tuple(scale if columns[colour] == place else 0.0 for colour in range(3)))
         bias = tuple((low - mean) / spread for mean, spread in zip(self.mean, self.std, strict=True))
         return tuple((r[0], r[1], r[2]) for r in rows), (bias[0], bias[1], bias[2])
+
+
+@lru_cache(64)
+def _tables(data: bytes) -> dict[str, Any]:
+    """TOML as its tables; the same cards are read for every painting, and parsed for the first."""
+    return tomllib.loads(data.decode("utf-8"))

@@ -59,7 +59,7 @@ def open(name: str, **options: object) -> Stylizer:
         ModelMissing: it needs an extra that is not installed.
         RunFailed: it is of others and cannot be loaded.
     """
-    table = ENGINES | _foreign()
+    table = ENGINES if name in ENGINES else ENGINES | _foreign()
     if name not in table:
         near = difflib.get_close_matches(name, table, n=1)
         key = "engines.unknown_near" if near else "engines.unknown"
