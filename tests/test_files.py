@@ -288,3 +288,18 @@ def test_the_lock_of_the_killed_is_free(tmp_path: Path) -> None:
 def test_lock_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(RunFailed, match="no folder"), files.lock(tmp_path / "没有" / "x"):
         pytest.fail("no folder")
+
+
+def test_what_killed_writers_left_is_removed_once_it_is_old(tmp_path: Path) -> None:
+    old, young, other = (tmp_path / name for name in (".danqing-1-a.tmp", ".danqing-2-b.tmp", "画.tmp"))
+    for file in (old, young, other):
+        file.touch()
+    for file in (old, other):
+        os.utime(file, (1, 1))
+    files.sweep(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([young, other])
+    files.sweep(tmp_path / "没有")
+
+
+def test_names_become_harmless_for_every_system() -> None:
+    assert files.harmless('水/墨\\a:b*c?"<>|\0.png') == "水_墨_a_b_c______.png"

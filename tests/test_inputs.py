@@ -9,6 +9,7 @@ import pytest
 
 from danqing import catalog, inputs
 from danqing.recipe import Source
+from tests.fake_engine import picture
 
 
 @pytest.mark.parametrize("suffix", catalog.WEIGHTS)
@@ -17,3 +18,11 @@ def test_every_kind_of_weights_is_found_by_its_hash(suffix: str, tmp_path: Path)
     path.write_bytes(b"weights")
     wanted = Source(name=f"权重{suffix}", sha256=hashlib.sha256(b"weights").hexdigest())
     assert inputs.find([wanted], beside=tmp_path) == {wanted: path}
+
+
+def test_a_style_that_was_read_before_is_taken_as_it_is(tmp_path: Path) -> None:
+    path = picture(tmp_path / "水墨.png")
+    (style,), (reference,) = inputs.read_styles(f"{path}:0.3")
+    path.unlink()
+    styles, references = inputs.read_styles([inputs.ReadStyle(style=style, reference=reference)])
+    assert styles == (style,) and references == (reference,) and reference.weight == 0.3

@@ -101,3 +101,12 @@ def test_this_machine() -> None:
 def test_it_needs_no_torch() -> None:
     code = "import sys; from danqing import machine; machine.describe(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize(("asked", "most"), [("1", 1), ("0", 1), ("many", None), ("100000", None)])
+def test_the_environment_makes_the_cores_fewer_and_never_more(
+    asked: str, most: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = machine.cores()
+    monkeypatch.setenv(machine.CORES, asked)
+    assert machine.cores() == (usual if most is None else most)

@@ -202,6 +202,23 @@ def test_stdin_to_stdout(options: list[str], kind: str, photo: Path, monkeypatch
     assert (painted.format, painted.size) == (kind, (48, 32))
 
 
+@pytest.mark.parametrize(
+    ("suffix", "options", "kind"),
+    [("jpg", [], "JPEG"), ("webp", [], "WEBP"), ("jpg", ["--depth", "16"], "PNG"), ("jpg", ["--format", "png"], "PNG")],
+)
+@pytest.mark.parametrize("piped", [True, False])
+def test_a_painting_in_a_pipe_is_of_the_photos_format(
+    suffix: str, options: list[str], kind: str, piped: bool, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, out = photo.with_suffix(f".{suffix}"), Pipe()
+    Image.open(photo).convert("RGB").save(own)
+    monkeypatch.setattr(sys, "stdin", Pipe(own.read_bytes()).text())
+    monkeypatch.setattr(sys, "stdout", out.text())
+    named = "-" if piped else str(own)
+    assert main(["paint", named, "-s", "great-wave", "-o", "-", "--steps", "1", *options]) == 0
+    assert Image.open(io.BytesIO(out.getvalue())).format == kind
+
+
 def test_pipes_that_cannot_be_meant(
     photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

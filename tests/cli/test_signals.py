@@ -142,6 +142,22 @@ def test_a_picture_into_a_pipe_that_is_cut_short(photo: Path, unbuffered: str, m
     process.stderr.close()
 
 
+@pytest.mark.parametrize(("cut", "size"), [("cat", None), ("head -c 10", 10)])
+def test_from_pipe_to_pipe_in_a_shell(photo: Path, cut: str, size: int | None) -> None:
+    folder, own = photo.parent, photo.with_name("桂 林.jpg")
+    Image.open(photo).save(own)
+    line = f'cat "{own}" | "$0" "$1" "{folder}" paint - --style great-wave --steps 1 -q -o - | {cut} > "{folder}/b.jpg"'
+    (folder / "program.py").write_text(PROGRAM)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    command = ["sh", "-c", line, sys.executable, str(folder / "program.py")]
+    done = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=120)
+    assert done.returncode == 0 and done.stderr == b""
+    data = (folder / "b.jpg").read_bytes()
+    assert data.startswith(b"\xff\xd8\xff") and size in (None, len(data))
+    if size is None:
+        assert Image.open(folder / "b.jpg").size == (48, 32)
+
+
 def test_closed_streams_are_no_drama(photo: Path) -> None:
     command = f'exec "$0" -m danqing paint - -s great-wave -o - <&- 2>"{photo.parent}/err"'
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

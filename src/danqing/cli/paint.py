@@ -23,6 +23,8 @@ from danqing.commission import Commission, prepare
 from danqing.errors import DanqingError, RunFailed, UsageError
 from danqing.files import shown
 from danqing.messages import text
+from danqing.picture import formats
+from danqing.picture.load import read_bytes
 from danqing.preset import find as find_preset
 from danqing.problems import bare, bounds, choices
 from danqing.recipe import Recipe
@@ -141,10 +143,11 @@ def paint(
     if save_every is None and preset is not None and not piped and not json:
         save_every = find_preset(preset).save_every
     early = chosen_target(output, format=format, depth=knobs.get("depth"), overwrite=overwrite) if output else None
+    source = None if from_toml else _photo(photo)
     with listening() as interrupt:
         with progress.downloading() as on_download:
             order = prepare(
-                None if from_toml else _photo(photo),
+                source,
                 style,
                 recipe=photo if from_toml else None,
                 preset=preset,
@@ -163,6 +166,8 @@ def paint(
                 **knobs,
             )
         target = early or Target.beside(photo, order, format=format, overwrite=overwrite)
+        if piped and format is None:
+            target = Target(path=None, format=_own_format(source, order.recipe.depth))
         _announce(order)
         pastiche = _painted(order, target, interrupt, save_every=save_every, with_recipe=not no_recipe)
         target.write(pastiche, with_recipe=not no_recipe)
@@ -172,14 +177,21 @@ def paint(
         raise typer.Exit(interrupt.code)
 
 
-def _photo(photo: str) -> Any:
+def _photo(photo: str) -> str | bytes:
+    """The photo's path, or its bytes from stdin."""
     if photo != "-":
         return photo
     if sys.stdin is None or sys.stdin.closed:
         raise UsageError(text("cli.stdin_closed"))
     if sys.stdin.isatty():
         raise UsageError(text("cli.stdin_terminal"))
-    return sys.stdin.buffer
+    return read_bytes(sys.stdin.buffer, text("cli.stdin"))
+
+
+def _own_format(photo: str | bytes | None, depth: int) -> str:
+    """What a painting in a pipe is written as: as the photo is, where it can be."""
+    kind = formats.sniff(photo[:512]) if isinstance(photo, bytes) else formats.by_suffix(photo or "")
+    return formats.ending(kind.suffixes[0] if kind else "", depth=depth).lstrip(".")
 
 
 def layers(**given: list[str] | None) -> dict[str, Any]:
