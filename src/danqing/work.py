@@ -85,7 +85,7 @@ class WorkList:
         self._guard = threading.RLock()
         self._alive = contextlib.ExitStack()
         try:
-            with lock(self.path, timeout=_PATIENCE), self._told():
+            with self._told(), lock(self.path, timeout=_PATIENCE):
                 self._sweep()
                 self._alive.enter_context(lock(self._life_of(self._own)))
                 self._db = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)

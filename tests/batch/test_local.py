@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -134,6 +135,16 @@ def test_files_of_others_are_not_replaced_but_paintings_are(tree: Path) -> None:
     ended = {item.key: item for item in run(planned(tree, resume=True))}
     assert ended["b.png"].state == ended["二.png"].state == "failed" and "--overwrite" in (ended["b.png"].problem or "")
     assert (folder / "二.png").read_bytes() == b"mine" and other.read_bytes() != old
+    assert {item.state for item in run(planned(tree, resume=True))} == {"failed"}  # also when it is tried again
+    assert (folder / "二.png").read_bytes() == b"mine"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there are names any bytes")
+def test_names_that_are_no_text_are_painted(tree: Path) -> None:
+    for name in (b"\xff.png", b"\xfe.png", b"a\x01.png", b"a\x02.png"):
+        picture(Path(os.fsdecode(os.fsencode(tree) + b"/" + name)))
+    assert len(run(planned(tree))) == 10
+    assert Path(os.fsdecode(os.fsencode(tree.parent / "画") + b"/\xff.png")).exists()
 
 
 def test_a_full_disk_stops_everything_and_loses_nothing(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -180,7 +180,7 @@ def test_what_a_killed_run_left_is_queued_and_its_old_temporaries_go(tree: Path)
     with planned(tree, resume=True).open() as again:
         assert not left.exists() and fresh.exists()
         assert len(one.enlist(again)) == 6 and again.count() == {"queued": 6}
-        assert {item.key for item in again.items() if item.task["known"]} == {"b.png"}
+        assert not any(item.task["known"] for item in again.items())  # nothing says that its file is ours
 
 
 @pytest.mark.parametrize(("cores", "budget", "workers"), [(8, 100e9, 8), (4, 100e9, 4), (8, 1.1e9, 2), (8, 1e6, 1)])

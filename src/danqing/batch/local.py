@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
 from danqing import machine
-from danqing.errors import RunFailed
+from danqing.errors import DanqingError, RunFailed
 from danqing.messages import text
 from danqing.work import Item, WorkList
 
@@ -103,6 +103,10 @@ class Crew:
                 self._employ(on_end)
                 self._listen(on_end)
             self._end_early(on_end)
+        except DanqingError:
+            for key in self._dismiss():
+                self.work.release(key)
+            raise
         finally:
             self._dismiss()
 
@@ -240,16 +244,16 @@ class Crew:
         while self._busy():
             self._listen(on_end)
 
-    def _dismiss(self) -> None:
-        """End all workers; what they were at is given back."""
+    def _dismiss(self) -> list[str]:
+        """End all workers; what they were at."""
         for hand in self._hands:
             hand.process.kill()
         for hand in self._hands:
             hand.process.wait()
-            if hand.item is not None:
-                self.work.release(hand.item.key)
             for pipe in (hand.process.stdin, hand.process.stdout):
                 with contextlib.suppress(OSError):
                     if pipe is not None:
                         pipe.close()
+        left = [hand.item.key for hand in self._busy() if hand.item is not None]
         self._hands.clear()
+        return left

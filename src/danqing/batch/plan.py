@@ -42,7 +42,9 @@ class Plan:
 
     Attributes:
         folder: where the paintings go.
-        tasks: {place below `folder`: task}, what `worker.paint` is told; JSON.
+        tasks: what `worker.paint` is told, by the place of the painting below `folder`, as JSON has it: the paths
+            `photo`, `target` and `protect` (the photo's own mask, or None); `arguments` of `commission.prepare`; how
+            to save it, `format`, `with_recipe`, `overwrite`, `resume`; and `mark`, what all of this comes to.
         workers: how many processes are to paint.
         threads: for each of them.
         resume: whether what was painted before is kept, unless photo, mask or recipe have changed.
@@ -67,7 +69,7 @@ class Plan:
             kept.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise files.write_failure(kept, error) from error
-        for folder in {(self.folder / key).parent for key in self.tasks}:
+        for folder in {Path(task["target"]).parent for task in self.tasks.values()}:
             files.sweep(folder)
         return WorkList(kept / "work.db")
 
@@ -80,8 +82,10 @@ class Plan:
         work.recover()
         before = {item.key: item for item in work.items() if item.key in self.tasks}
         unchanged = {key for key, item in before.items() if self.resume and self._is_painted(item)}
-        known = {key for key, item in before.items() if item.tries > 0}
-        tasks = {key: {**task, "known": key in known} for key, task in self.tasks.items()}
+        known = {key for key, item in before.items() if item.state == "done" or item.task["known"]}
+        tasks = {
+            key: {**task, "known": key in known} for key, task in self.tasks.items()
+        }  # a painting of ours is there
 
         def keep(item: Item) -> bool:
             if item.state != "done" or item.task["mark"] != self.tasks[item.key]["mark"]:
@@ -157,37 +161,29 @@ def prepare(
     if protect is not None and protect_dir is not None:
         raise UsageError(text("batch.protect_twice"))
     root = Path(os.path.normpath(Path(folder).absolute()))
-    given = _located({name: value for name, value in (arguments | {"protect": protect}).items() if value is not None})
-    alone = [([style], list(style_masks[at : at + 1])) for at, style in enumerate(styles)]
-    wanted = [(list(styles), list(style_masks))] if blend or len(styles) < 2 else alone
-    jobs: list[tuple[dict[str, Any], Commission]] = []
-    for some, drawn in wanted:
-        asked = given | {"style": [_located_style(s) for s in some], "masks": [m and _absolute(m) for m in drawn]}
-        jobs.append((asked, _tried(asked, max_memory=max_memory, offline=offline, on_download=on_download)))
-    orders = [order for _, order in jobs]
+    asked = _asked(styles, style_masks, blend=blend, others=arguments | {"protect": protect})
+    orders = [_tried(one, max_memory=max_memory, offline=offline, on_download=on_download) for one in asked]
     sizes = [_size(photo, orders[0].recipe) for photo in photos]
     budget = limits.budget(max_memory)
-    count = min(workers or _workers(orders, sizes, budget), len(photos) * len(jobs))
-    runtime = fast.suited(len(jobs) * sum(width * height for width, height in sizes))
-    found = masks(photos, protect_dir) if protect_dir is not None else [None] * len(photos)
+    count = min(workers or _workers(orders, sizes, budget), len(photos) * len(orders))
+    runtime = fast.suited(len(orders) * sum(width * height for width, height in sizes))
+    drawn = masks(photos, protect_dir) if protect_dir is not None else [None] * len(photos)
+    saving = {"format": format, "with_recipe": with_recipe, "overwrite": overwrite, "resume": resume}
     tasks = {}
-    for (asked, tried), below in zip(jobs, _folders(orders), strict=True):
-        places = targets(photos, format=format, depth=tried.recipe.depth)
-        own: dict[str, Any] = {"max_memory": budget // count}
-        if tried.recipe.engine in engines.BY_NAME and asked.get("runtime", "auto") == "auto":
-            own["runtime"] = runtime
-        common = {
-            "mark": _mark(tried.recipe, asked, with_recipe=with_recipe),
-            "arguments": asked | own,
-            "format": format,
-            "with_recipe": with_recipe,
-            "overwrite": overwrite,
-            "resume": resume,
-        }
-        for photo, place, mask in zip(photos, places, found, strict=True):
-            key = (below / place).as_posix()
-            paths = {"photo": str(photo.path), "target": str(root / key), "protect": str(mask) if mask else None}
-            tasks[key] = common | paths
+    for one, order, below in zip(asked, orders, _folders(orders), strict=True):
+        mark = _mark(order.recipe, one, with_recipe=with_recipe)
+        shared = one | {"max_memory": budget // count}
+        if order.recipe.engine in engines.BY_NAME and one.get("runtime", "auto") == "auto":
+            shared["runtime"] = runtime
+        places = targets(photos, format=format, depth=order.recipe.depth)
+        for photo, place, mask in zip(photos, places, drawn, strict=True):
+            paths = {"photo": photo.path, "target": root / below / place, "protect": mask}
+            tasks[_key(below / place)] = {
+                **{name: None if path is None else str(path) for name, path in paths.items()},
+                **saving,
+                "arguments": shared,
+                "mark": mark,
+            }
     _check(tasks, photos, anew=not (overwrite or resume))
     return Plan(
         folder=root,
@@ -195,8 +191,29 @@ def prepare(
         workers=count,
         threads=max(1, machine.cores() // count),
         resume=resume,
-        notes=_notes(photos, found, protect_dir),
+        notes=_notes(photos, drawn, protect_dir),
     )
+
+
+def _key(place: PurePosixPath) -> str:
+    """What a painting is called on the list, which takes text only."""
+    return place.as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _asked(
+    styles: Sequence[str], style_masks: Sequence[str | None], *, blend: bool, others: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The arguments of `commission.prepare` for each painting of a photo; paths hold wherever a worker stands."""
+    words = choices(Recipe.model_fields["start"])
+    given = {name: value for name, value in others.items() if value is not None}
+    for name in ("protect", "start", "encoder_weights"):
+        if name in given and not (name == "start" and given[name] in words):
+            given[name] = _absolute(given[name])
+    written = [_located(style) for style in styles]
+    drawn = [_absolute(mask) if mask else None for mask in style_masks]
+    if blend or len(written) < 2:
+        return [given | {"style": written, "masks": drawn}]
+    return [given | {"style": [style], "masks": drawn[at : at + 1]} for at, style in enumerate(written)]
 
 
 def _tried(
@@ -213,17 +230,7 @@ def _tried(
     return order
 
 
-def _located(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Arguments whose paths hold wherever a worker stands."""
-    words = choices(Recipe.model_fields["start"])
-    for name in ("protect", "start", "encoder_weights"):
-        value = arguments.get(name)
-        if value is not None and not (name == "start" and value in words):
-            arguments[name] = _absolute(value)
-    return arguments
-
-
-def _located_style(written: str) -> str:
+def _located(written: str) -> str:
     """A style as it was written, its path absolute if it is one."""
     name, _ = split_weight(written, lambda path: Path(path).exists())
     return _absolute(name) + written[len(name) :] if Path(name).exists() else written

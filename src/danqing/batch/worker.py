@@ -67,7 +67,7 @@ def paint(task: Mapping[str, Any], *, again: bool, tell: Tell, stop: threading.E
         inside = _recipe_inside(target)
         if inside == order.recipe.fingerprint():
             return result | {"seconds": 0.0, "kept": True}
-        replace = replace or again or task["known"] or (task["resume"] and inside is not None)
+        replace = replace or task["known"] or (task["resume"] and inside is not None)
 
     def on_step(step: Step) -> bool:
         tell({"step": step.number})
