@@ -26,7 +26,7 @@ from typing import Any, TextIO
 from danqing import api, inputs
 from danqing.batch import plan
 from danqing.commission import prepare
-from danqing.errors import DanqingError, RunFailed
+from danqing.errors import DanqingError, Interrupted, RunFailed
 from danqing.files import shown
 from danqing.inputs import ReadStyle
 from danqing.messages import text
@@ -107,6 +107,8 @@ def answer(order: Mapping[str, Any], *, tell: Tell, stop: threading.Event) -> di
     try:
         result = paint(order["task"], again=order["tries"] > 1, tell=tell, stop=stop)
         return {"done": result} if result is not None else {"stopped": True}
+    except Interrupted:
+        return {"stopped": True}
     except DanqingError as error:
         cause = error.__cause__
         full = isinstance(error, RunFailed) and isinstance(cause, OSError) and cause.errno in _NO_SPACE
