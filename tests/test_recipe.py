@@ -170,3 +170,9 @@ def test_garbage_is_a_recipe_or_a_bad_recipe(data: bytes) -> None:
         Recipe.from_toml(data)
     except BadRecipe as error:
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("name", ["a\udcff.jpg", "山/水\udcfe", "C:\\x\\b.jpg", "\x01\n.png"])
+def test_any_name_of_a_file_can_stand_in_a_recipe(name: str) -> None:
+    bare = bare_name(name)
+    assert Source(name=bare).name == bare and bare.isprintable()

@@ -36,6 +36,7 @@ MAX_LAYERS = 64
 def bare_name(path: str | PurePath) -> str:
     """What a file is called in a recipe: its name without folders, printable, at most 255 characters."""
     name = shown(PureWindowsPath(PurePosixPath(path).name).name)
+    name = name.replace("\\", "_")  # by which bytes that are no text are shown
     return name[-255:] or FROM_MEMORY
 
 
