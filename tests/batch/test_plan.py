@@ -17,6 +17,7 @@ from danqing.errors import BadInput, UsageError
 from danqing.files import sha256
 from danqing.recipe import Recipe
 from danqing.stylizer import Estimate
+from danqing.work import Item
 from tests.fake_engine import picture
 
 pytestmark = pytest.mark.usefixtures("log")
@@ -164,6 +165,26 @@ def test_what_another_run_is_painting_or_has_just_painted_is_not_queued_again(tr
         assert keys == list(mine.tasks)  # theirs may still fail
         states = {item.key: item.state for item in work.items()}
         assert states["b.png"] == "running" and states["山/一.png"] == "queued"
+
+
+@pytest.mark.parametrize(("strength", "state"), [(1.0, "done"), (0.4, "queued")])
+def test_what_another_run_finishes_while_this_one_looks(
+    strength: float, state: str, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = planned(tree, strength=strength, resume=True)
+    with mine.open() as work:
+        look = work.items
+
+        def items() -> list[Item]:
+            """What there is, and at once another run paints everything."""
+            monkeypatch.setattr(work, "items", look)
+            found = look()
+            painted(planned(tree, strength=1.0, resume=True))
+            return found
+
+        monkeypatch.setattr(work, "items", items)
+        mine.enlist(work)
+        assert {item.state for item in work.items()} == {state}
 
 
 def test_what_a_killed_run_left_is_queued_and_its_old_temporaries_go(tree: Path) -> None:
