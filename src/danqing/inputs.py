@@ -90,8 +90,8 @@ def _read_style(style: StyleLike) -> tuple[Style, StyleSource]:
             return dataclasses.replace(found, mask=style.mask), reference
         return style, StyleSource(name=bare_name(style.name), weight=_weight(style.weight, style.name))
     if isinstance(style, str):
-        name, weight = split_weight(style, _is_file)
-        if not _is_file(name) and not _looks_like_path(name):
+        name, weight = split_weight(style, is_there)
+        if not is_there(name) and not _looks_like_path(name):
             return _from_gallery(name, weight)
         return _from_picture(name, weight)
     return _from_picture(style, 1.0)
@@ -128,7 +128,8 @@ def _weight(weight: float, name: str) -> float:
     return weight
 
 
-def _is_file(path: str) -> bool:
+def is_there(path: str) -> bool:
+    """Whether a path leads somewhere; a name that cannot be one does not."""
     try:
         return Path(path).exists()
     except (OSError, ValueError):

@@ -93,6 +93,9 @@ def test_paintings_do_not_go_where_the_photos_are(named: str, tree: Path, monkey
 def test_what_is_not_there_is_said(tree: Path) -> None:
     with pytest.raises(BadInput, match="没有"):
         find([str(tree / "没有")])
+    for odd in ("山" * 300, "*" * 300, "a\0b"):
+        with pytest.raises(BadInput):
+            find([odd])
     (tree / "空" / "深").mkdir(parents=True)
     with pytest.raises(BadInput, match="--recursive"):
         find([str(tree / "空")])

@@ -82,6 +82,8 @@ def test_paths_hold_wherever_a_worker_stands(tree: Path, monkeypatch: pytest.Mon
 def test_what_is_wrong_with_all_is_said_once_and_nothing_is_made(tree: Path) -> None:
     with pytest.raises(UsageError, match="great-wave"):
         planned(tree, styles=["great-wav"])
+    with pytest.raises(UsageError, match="山山山"):
+        planned(tree, styles=["山" * 300])
     with pytest.raises(UsageError, match="16"):
         planned(tree, size=3)
     with pytest.raises(UsageError, match="docx"):

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from danqing.errors import BadInput, UsageError
 from danqing.files import shown
@@ -61,13 +61,14 @@ def find(
     found: dict[Path, None] = {}
     for given, listed in _named(inputs, stdin):
         path = _absolute(given)
-        if path.is_dir():
+        kind = _kind(path)
+        if kind == "folder":
             roots.append(path)
             paths = list(_walk(path, recursive=recursive, left_out=left_out))
-        elif not path.is_symlink() and not path.exists() and glob.has_magic(given):
+        elif kind is None and glob.has_magic(given):
             paths = _matching(given)
             roots += [match.parent for match in paths]
-        elif listed or path.exists():
+        elif listed or kind is not None:
             paths = [path]
             roots.append(path.parent)
         else:
@@ -110,7 +111,7 @@ def masks(photos: Sequence[Photo], folder: Path) -> list[Path | None]:
     Raises:
         BadInput: there is no such folder.
     """
-    if not folder.is_dir():
+    if _kind(folder) != "folder":
         raise BadInput(text("batch.no_mask_folder", name=shown(folder)))
     root = _absolute(folder)
     known: dict[PurePosixPath, Path] = {}
@@ -140,7 +141,15 @@ def _walk(root: Path, *, recursive: bool, left_out: set[Path]) -> Iterator[Path]
 
 
 def _apart(folder: Path, left_out: set[Path]) -> bool:
-    return _real(folder) in left_out or (folder / KEPT).is_dir()
+    return _real(folder) in left_out or _kind(folder / KEPT) == "folder"
+
+
+def _kind(path: Path) -> Literal["folder", "file"] | None:
+    """What a path leads to; None where it leads nowhere, or cannot be followed."""
+    try:
+        return "folder" if path.is_dir() else "file" if path.exists() else None
+    except OSError:  # too long a name, or no permission
+        return None
 
 
 def _matching(pattern: str) -> list[Path]:

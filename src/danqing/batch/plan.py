@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from danqing import catalog, commission, engines, files, limits, machine
+from danqing import catalog, commission, engines, files, inputs, limits, machine
 from danqing.batch.photos import KEPT, Photo, masks, targets
 from danqing.commission import Commission, OnDownload
 from danqing.engines import fast, vectors
@@ -44,7 +44,8 @@ class Plan:
         folder: where the paintings go.
         tasks: what `worker.paint` is told, by the place of the painting below `folder`, as JSON has it: the paths
             `photo`, `target` and `protect` (the photo's own mask, or None); `arguments` of `commission.prepare`; how
-            to save it, `format`, `with_recipe`, `overwrite`, `resume`; and `mark`, what all of this comes to.
+            to save it, `format`, `with_recipe`, `overwrite`, `resume`; and `mark`, what all of this comes to. The list
+            adds `known`: whether a painting of ours is there.
         workers: how many processes are to paint.
         threads: for each of them.
         resume: whether what was painted before is kept, unless photo, mask or recipe have changed.
@@ -82,10 +83,8 @@ class Plan:
         work.recover()
         before = {item.key: item for item in work.items() if item.key in self.tasks}
         unchanged = {key for key, item in before.items() if self.resume and self._is_painted(item)}
-        known = {key for key, item in before.items() if item.state == "done" or item.task["known"]}
-        tasks = {
-            key: {**task, "known": key in known} for key, task in self.tasks.items()
-        }  # a painting of ours is there
+        ours = {key for key, item in before.items() if item.state == "done" or item.task["known"]}
+        tasks = {key: {**task, "known": key in ours} for key, task in self.tasks.items()}
 
         def keep(item: Item) -> bool:
             if item.state != "done" or item.task["mark"] != self.tasks[item.key]["mark"]:
@@ -232,8 +231,8 @@ def _tried(
 
 def _located(written: str) -> str:
     """A style as it was written, its path absolute if it is one."""
-    name, _ = split_weight(written, lambda path: Path(path).exists())
-    return _absolute(name) + written[len(name) :] if Path(name).exists() else written
+    name, _ = split_weight(written, inputs.is_there)
+    return _absolute(name) + written[len(name) :] if inputs.is_there(name) else written
 
 
 def _absolute(path: str | Path) -> str:
