@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from danqing import messages
+from danqing import catalog, messages
 from danqing.cli import batch as batch_module
 from danqing.cli import progress
 from danqing.cli.main import main
@@ -89,6 +89,18 @@ def test_a_batch_paints_what_paint_paints(folder: Path, tmp_path: Path) -> None:
     assert main(["batch", str(folder), "-o", str(out), *knobs]) == 0
     assert main(["paint", str(folder / "一.png"), "-o", str(alone), *knobs]) == 0
     assert (out / "一.png").read_bytes() == alone.read_bytes()
+
+
+def test_the_gallery_paints_the_same_by_any_number_of_workers(folder: Path, tmp_path: Path) -> None:
+    style = next((entry.name for entry in catalog.styles() if entry.network), None)
+    if style is None:
+        pytest.skip("no network comes along")
+    one, two, alone = tmp_path / "一", tmp_path / "二", tmp_path / "alone.png"
+    assert main(["batch", str(folder), "-r", "-o", str(one), "-s", style, "--workers", "1"]) == 0
+    assert main(["batch", str(folder), "-r", "-o", str(two), "-s", style, "--workers", "2"]) == 0
+    assert paintings(one) == paintings(two) and len(paintings(two)) == 4
+    assert main(["paint", str(folder / "一.png"), "-o", str(alone), "-s", style]) == 0
+    assert alone.read_bytes() == paintings(two)["一.png"]
 
 
 def test_a_bad_photo_is_one_line_and_the_others_are_painted(
