@@ -8,6 +8,7 @@ reads and checks cards; it opens no weights (`catalog`) and knows no network.
 from __future__ import annotations
 
 import tomllib
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -68,7 +69,8 @@ class Card(BaseModel):
 
     Attributes:
         name: what the catalog calls it.
-        kind: what it is for.
+        kind: what it is for: an encoder sees, a pastiche network paints in what it has learnt, a network of another
+            tool in the one style that it has.
         file: the weights' file name beside the card.
         sha256: of that file; of one that is downloaded, at least the 8 digits that its publisher vouches for.
         onnx, onnx_sha256: the same network as a graph for runtimes without torch, where there is one.
@@ -88,6 +90,10 @@ class Card(BaseModel):
         value_range: of the input, before the mean is taken away.
         mean, std: taken away from and divided out of each channel, in the order of `channels` and the units of
             `value_range`.
+        layout: the order of a picture's axes.
+        picture, painting: what the graph calls its input and its output.
+        output_range: of the output, once `output_mean` is added to each channel, in the order of `channels`.
+        fixed_size: (width, height) in px where the graph takes one size only.
         padding: of each convolution.
         multiple_of, min_size: what sizes it takes, px.
         layers: the features it gives, by name.
@@ -97,7 +103,7 @@ class Card(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$", max_length=100)]
-    kind: Literal["encoder", "pastiche"]
+    kind: Literal["encoder", "pastiche", "network"]
     file: FileName
     sha256: Hash
     onnx: FileName | None = None
@@ -119,6 +125,12 @@ class Card(BaseModel):
     value_range: tuple[float, float] = (0.0, 1.0)
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    picture: Annotated[str, Field(min_length=1, max_length=200)] = "picture"
+    painting: Annotated[str, Field(min_length=1, max_length=200)] = "painting"
+    output_range: tuple[float, float] = (0.0, 1.0)
+    output_mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    fixed_size: tuple[Annotated[int, Field(ge=1, le=65536)], Annotated[int, Field(ge=1, le=65536)]] | None = None
     padding: Literal["zeros", "reflect"] = "zeros"
     multiple_of: int = Field(default=1, ge=1)
     min_size: int = Field(default=1, ge=1)
@@ -129,6 +141,8 @@ class Card(BaseModel):
     def _fits_together(self) -> Self:
         if self.value_range[0] >= self.value_range[1]:
             raise ValueError("value_range must rise")
+        if self.output_range[0] >= self.output_range[1]:
+            raise ValueError("output_range must rise")
         if min(self.std) <= 0:
             raise ValueError("std must be positive")
         if len(self.sha256) < 64 and not self.urls:
@@ -201,3 +215,18 @@ class Card(BaseModel):
 def _tables(data: bytes) -> dict[str, Any]:
     """TOML as its tables; the same cards are read for every painting, and parsed for the first."""
     return tomllib.loads(data.decode("utf-8"))
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network that is here: its papers, and its graph.
+
+    Attributes:
+        card: its `file` need not lie anywhere.
+        graph: the ONNX model.
+        notes: what had to be found out about it, a line each, in the user's language.
+    """
+
+    card: Card
+    graph: bytes = field(repr=False)
+    notes: tuple[str, ...] = ()

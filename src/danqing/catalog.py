@@ -13,6 +13,7 @@ import dataclasses
 import difflib
 import os
 import re
+import shutil
 import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from danqing import files, ownstyle
-from danqing.card import Card
+from danqing.card import Card, LearntStyle, Network
 from danqing.errors import ModelDamaged, ModelMissing, UsageError
 from danqing.messages import text
 from danqing.picture import Picture
@@ -41,6 +42,9 @@ Form = Literal["weights", "onnx"]
 CHECKPOINTS = (".pth", ".pt")
 WEIGHTS = (".safetensors", *CHECKPOINTS, ".mat")
 """How the names of weight files end that are read."""
+
+NETWORKS = (".onnx", ".t7", *CHECKPOINTS, ".model", ".pkl", ".safetensors")
+"""How the names of files end that a network of another tool may come in."""
 
 
 # ── models ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -167,6 +171,59 @@ def pull(
             wanted = Wanted(name=name, size=found.bytes or 0, sha256=found.sha256)
             download(found.urls, path, wanted, on_progress=on_progress, timeout=timeout, schemes=schemes)
     return path
+
+
+def check_model_name(name: str) -> None:
+    """Refuse a name that a new model of one style cannot have.
+
+    Raises:
+        UsageError: it is taken by a model or a style, or cannot be a style's.
+    """
+    if any(known.name == name for known in cards()):
+        raise UsageError(text("catalog.model_taken", name=told(name)))
+    check_style_name(name)
+
+
+def add_network(network: Network, name: str, *, license: str = "unknown") -> Card:
+    """Put a network into the user's catalog, with one style of the same name; its card.
+
+    Raises:
+        UsageError: the name is taken, or cannot be a style's.
+        RunFailed: it cannot be written.
+    """
+    check_model_name(name)
+    styles = (LearntStyle(name=name, title=name),)
+    papers = {"name": name, "file": f"{name}.onnx", "styles": styles, "license": license.strip() or "unknown"}
+    made = network.card.model_copy(update=papers)
+    models = home() / "models"
+    try:
+        models.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise files.write_failure(models, error) from error
+    with files.atomic_folder(models / name) as folder:
+        (folder / made.file).write_bytes(network.graph)
+        (folder / f"{name}.toml").write_text(made.to_toml(), encoding="utf-8")
+    return made
+
+
+def remove_model(name: str) -> None:
+    """Delete a model of the user's own, or the fetched weights of one that can be fetched again.
+
+    Raises:
+        ModelMissing: no such model.
+        UsageError: it comes with danqing.
+        RunFailed: it cannot be deleted.
+    """
+    found = card(name)
+    folder = location(found).parent
+    if bundled(found):
+        raise UsageError(text("catalog.not_removed", name=name))
+    if not folder.is_dir():
+        raise ModelMissing(text("catalog.file_missing", name=name, path=files.shown(location(found))))
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise files.write_failure(folder, error) from error
 
 
 def read(found: Card, path: Path) -> Arrays:
@@ -374,6 +431,11 @@ def own_file(name: str) -> Path:
     if found.file is None:
         raise UsageError(text("catalog.not_own", name=name))
     return found.file
+
+
+def clean(name: str) -> str:
+    """A name that can be a style's: letters, digits, dots, dashes."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "style"
 
 
 def check_style_name(name: str) -> None:

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from danqing import catalog, engines, inputs, limits, scratch
+from danqing import catalog, engines, foreign, inputs, limits, scratch
+from danqing.card import Network
 from danqing.errors import DoesNotFit, ModelMissing, RunFailed, UsageError
 from danqing.files import sha256, shown
-from danqing.image import color, mask
+from danqing.image import color, mask, smooth
 from danqing.image.fit import fit, fitted_size, resize, square
 from danqing.inputs import Input, StyleLike, opaque
 from danqing.messages import text
@@ -88,7 +89,9 @@ class Commission:
         return self._finished(pastiche, flat, time.monotonic() - began)
 
     def _finished(self, pastiche: Pastiche, flat: Picture, seconds: float) -> Pastiche:
-        pixels = pastiche.picture.pixels
+        pixels = smooth.median(pastiche.picture.pixels, self.recipe.median)
+        if self.recipe.median and self.cover is not None:
+            pixels = mask.composite(flat.pixels, pixels, self.cover)
         if self.recipe.keep_color is not None:
             pixels = color.keep_color(pixels, flat.pixels, self.recipe.keep_color)
             if self.cover is not None:
@@ -102,6 +105,7 @@ def prepare(
     style: Styles | None = None,
     *,
     recipe: Recipe | str | Path | None = None,
+    model: str | Path | None = None,
     preset: str | None = None,
     masks: Sequence[PictureSource | None] = (),
     protect: PictureSource | None = None,
@@ -121,6 +125,7 @@ def prepare(
 
     Args:
         photo, style, recipe, knobs: as for `danqing.paint`.
+        model: a network instead of a style: the file of another tool's, or a model of the catalog that has one style.
         preset: the name of a `danqing.preset` to begin with, instead of a recipe.
         masks: for each style, in order, a picture that is white where it is painted, or None.
         protect: a picture that is white where the photo is to be left alone.
@@ -138,6 +143,10 @@ def prepare(
     Raises:
         DanqingError: one line that says what is wrong; all problems of the knobs at once.
     """
+    if model is not None:
+        if style:
+            raise UsageError(text("api.model_and_style"))
+        style = inputs.of_model(model)
     base, folder = _opened(recipe, preset)
     budget = limits.budget(max_memory)
     chosen = _chosen(knobs, start=start, encoder_weights=encoder_weights)
@@ -170,14 +179,12 @@ def prepare(
     stylizer = engines.open(full.engine, **of_engine)
     if weights is None and not by_name:
         _fetch(full.encoder, offline=offline, on_download=on_download)
-    foreign = [
-        text("api.note_other_network", name=entry.name)
-        for entry in catalog.styles()
-        if by_name and entry.file and entry.network is None and any(s.source == entry.name for s in painted_in)
-    ]
+    said = _said(painted_in) if by_name else []
     painted_in = tuple(
-        s if by_name and s.source in learnt else dataclasses.replace(s, source=opaque(s)) for s in painted_in
-    )
+        s if by_name and (isinstance(s.source, Network) or s.source in learnt)
+        else dataclasses.replace(s, source=opaque(s))
+        for s in painted_in
+    )  # fmt: skip
     photograph = square(content.picture) if full.square else content.picture
     fitted, full, notes = _fitted(photograph, full, stylizer, budget)
     placed, cover = regions.at(fitted.size, square=full.square)
@@ -189,7 +196,7 @@ def prepare(
         ),
         recipe=full,
         estimate=stylizer.estimate(fitted.size, full),
-        notes=(*content.picture.notes, *regions.notes(photograph.size), *foreign, *notes),
+        notes=(*content.picture.notes, *regions.notes(photograph.size), *said, *notes),
         start=_at_size(square(begin.picture) if full.square else begin.picture, fitted.size) if begin else None,
         cover=cover,
         stylizer=stylizer,
@@ -208,6 +215,10 @@ def _engine(recipe: Recipe, strange: Sequence[Style]) -> str:
         ModelMissing: the fast engine with a picture, and the network that looks at pictures is not here.
     """
     turned = recipe.of_optimization()
+    given = next((style.name for style in strange if isinstance(style.source, Network)), None)
+    if given is not None and (turned or recipe.engine not in ("auto", *engines.BY_NAME)):
+        raise UsageError(text("api.model_fast", name=given))
+    strange = [style for style in strange if not isinstance(style.source, Network)]
     if recipe.engine in engines.BY_NAME and turned:
         raise UsageError(text("api.not_fast", engine=recipe.engine, knobs=", ".join(turned)))
     looks = any(card.name == engines.NETWORK for card in catalog.cards())
@@ -218,7 +229,22 @@ def _engine(recipe: Recipe, strange: Sequence[Style]) -> str:
     return "fast" if not turned and (looks or not strange) else "optimize"
 
 
-def _cut(source: Picture | str, *, square_only: bool) -> Picture | str:
+def _said(styles: Sequence[Style]) -> list[str]:
+    """What is to be said of styles that are painted by name, a line each."""
+    entries = {entry.name: entry for entry in catalog.styles()}
+    lines: list[str] = []
+    for style in styles:
+        entry = entries.get(style.source) if isinstance(style.source, str) else None
+        if isinstance(style.source, Network):
+            lines += style.source.notes
+        elif entry is not None and entry.network is not None:
+            lines += foreign.notes(catalog.card(entry.network), entry.network)
+        elif entry is not None and entry.file is not None:
+            lines.append(text("api.note_other_network", name=entry.name))
+    return lines
+
+
+def _cut(source: Picture | str | Network, *, square_only: bool) -> Picture | str | Network:
     """A style as it is painted from."""
     return square(source) if square_only and isinstance(source, Picture) else source
 
@@ -302,8 +328,8 @@ def _styles(
     likes: list[StyleLike] = [Style(source=s.name, name=s.name, weight=s.weight) for s in recipe.styles]
     for at, source in enumerate(recipe.styles):
         if source in found:
-            read = inputs.read(found[source])
-            likes[at] = Style(source=read.picture, name=Path(source.name).stem, weight=source.weight)
+            read = inputs.style_file(found[source])
+            likes[at] = Style(source=read, name=Path(source.name).stem, weight=source.weight)
     styles, references = inputs.read_styles(likes)
     hashed = [StyleSource(name=s.name, sha256=s.sha256, weight=s.weight) for s in recipe.styles]
     return styles, tuple(h if s in found else r for h, s, r in zip(hashed, recipe.styles, references, strict=True))

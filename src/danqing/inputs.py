@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from danqing import catalog, files
+from danqing import catalog, files, foreign
+from danqing.card import Network
 from danqing.errors import BadInput, BadPicture, BadRecipe, UsageError
 from danqing.files import shown
 from danqing.image import mask
@@ -69,8 +70,8 @@ def read_styles(styles: StyleLike | Sequence[StyleLike]) -> tuple[tuple[Style, .
     """Styles, those of the gallery as their names, and the references to them, in the same order.
 
     Args:
-        styles: one or several: gallery names and paths, each with a weight if wanted (`name:0.7`), Pillow images,
-            arrays, bytes, Pictures, Styles, or styles that were read before.
+        styles: one or several: gallery names and paths of pictures or of networks, each with a weight if wanted
+            (`name:0.7`), Pillow images, arrays, bytes, Pictures, Styles, or styles that were read before.
 
     Raises:
         UsageError: a name that is not in the gallery, or a weight that cannot be meant.
@@ -93,19 +94,60 @@ def _read_style(style: StyleLike) -> tuple[Style, StyleSource]:
         name, weight = split_weight(style, is_there)
         if not is_there(name) and not _looks_like_path(name):
             return _from_gallery(name, weight)
-        return _from_picture(name, weight)
-    return _from_picture(style, 1.0)
+        return _from_file(name, weight)
+    return _from_file(style, 1.0) if isinstance(style, Path) else _from_picture(style, 1.0)
 
 
 def opaque(style: Style) -> Picture:
     """A style's picture on a neutral matte, as engines take it; of a style of the gallery, the study after it.
 
     Raises:
-        UsageError: there is no study, only what a network has learnt.
+        UsageError: there is no study, only what a network has learnt, or a network.
     """
+    if isinstance(style.source, Network):
+        raise UsageError(text("api.model_fast", name=style.name))
     if isinstance(style.source, Picture):
         return Picture(pixels=mask.flatten(style.source))
     return Picture(pixels=mask.flatten(catalog.picture(style.source)))
+
+
+def of_model(model: str | Path) -> StyleLike:
+    """The style of a network that is named instead of a style: a file, or a model of the catalog.
+
+    Raises:
+        UsageError, ModelMissing: there is none, or it paints in several styles, or in none.
+    """
+    name = str(model)
+    if foreign.is_network(name):
+        return Path(name)
+    if isinstance(model, Path) or is_there(name) or re.search(r"[/\\]", name):
+        raise UsageError(text("catalog.kind", name=shown(name), kinds=", ".join(catalog.NETWORKS)))
+    card = catalog.card(name)
+    if card.kind == "encoder":
+        raise UsageError(text("api.model_encoder", name=name))
+    if len(card.styles) != 1 or card.vectors is not None:
+        known = ", ".join(style.name for style in card.styles)
+        raise UsageError(text("api.model_several", name=name, known=shown(known)))
+    return card.styles[0].name
+
+
+def style_file(path: Path) -> Picture | Network:
+    """What a style's file holds: a picture, or a network, by its ending.
+
+    Raises:
+        ModelMissing, ModelDamaged: as `foreign.read`.
+        BadPicture, DoesNotFit: as `Picture.load`.
+    """
+    return foreign.read(path) if foreign.is_network(path) else read(path).picture
+
+
+def _from_file(path: str | Path, weight: float) -> tuple[Style, StyleSource]:
+    if not foreign.is_network(path):
+        return _from_picture(path, weight)
+    network = foreign.read(path)
+    name = bare_name(path)
+    reference = StyleSource(name=name, sha256=files.sha256(path), weight=_weight(weight, name))
+    return Style(source=network, name=PurePath(name).stem, weight=weight), reference
 
 
 def _from_picture(source: PictureSource, weight: float) -> tuple[Style, StyleSource]:
@@ -212,4 +254,4 @@ def _listed(folder: Path) -> list[str]:
 
 
 def _may_be_input(name: str) -> bool:
-    return formats.by_suffix(name) is not None or PurePath(name).suffix.lower() in catalog.WEIGHTS
+    return formats.by_suffix(name) is not None or PurePath(name).suffix.lower() in {*catalog.WEIGHTS, *catalog.NETWORKS}

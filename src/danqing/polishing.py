@@ -23,7 +23,7 @@ from danqing.messages import text
 from danqing.ownstyle import Papers
 from danqing.picture import Picture
 from danqing.picture.load import PictureSource
-from danqing.training import DEVICES, clean
+from danqing.training import DEVICES
 
 LARGEST = 1024
 """px: long side at which a painting is looked at."""
@@ -119,7 +119,7 @@ def prepare(
     if engines.NETWORK not in {card.name for card in catalog.cards()}:
         raise ModelMissing(text("train.no_network"))
     read = [inputs.read(source) for source in paintings]
-    stem = clean(Path(read[0].source.name).stem)
+    stem = catalog.clean(Path(read[0].source.name).stem)
     called = name or stem
     catalog.check_style_name(called)
     return Polishing(

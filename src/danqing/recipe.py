@@ -196,6 +196,7 @@ class Recipe(Knobs):
     style_scale: float = Field(default=1.0, ge=0.1, le=10)
     brush: float = Field(default=0.5, ge=0, le=1)
     keep_color: Literal["luminance", "moments", "coral", "histogram"] | None = None
+    median: Literal[0, 3, 5, 7, 9] = Field(default=0, json_schema_extra={"unit": "px"})
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     quality: int = Field(default=80, ge=1, le=100)
     depth: Literal[8, 16] = Field(default=8, json_schema_extra={"unit": "bit"})

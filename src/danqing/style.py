@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from danqing.card import Network
 from danqing.picture import Picture
 
 _WEIGHTED = re.compile(r"(?s)(?P<name>.+):(?P<weight>\d+\.?\d*|\.\d+)")
@@ -22,14 +23,14 @@ class Style:
     """One style of a painting.
 
     Attributes:
-        source: the picture to learn from, or the name of a style in the gallery.
+        source: the picture to learn from, the name of a style in the gallery, or the network that paints in it.
         name: what to call it in file names and recipes.
         weight: its share beside the other styles, > 0; shares are relative.
         mask: float32 (H, W) in 0..1 of the content's size, where this style is painted; None = wherever the masks of
             other styles leave room.
     """
 
-    source: Picture | str
+    source: Picture | str | Network
     name: str
     weight: float = 1.0
     mask: NDArray[np.float32] | None = None

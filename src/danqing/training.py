@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +113,7 @@ def prepare(
         raise UsageError(text("train.no_painting"))
     recipe = TrainRecipe(**PRESETS[_known(preset)]) if preset else TrainRecipe()
     read = [inputs.read(source) for source in paintings]
-    stems = [clean(Path(one.source.name).stem) for one in read]
+    stems = [catalog.clean(Path(one.source.name).stem) for one in read]
     called = name or stems[0]
     known = {card.name for card in catalog.cards()}
     if called in known | {entry.name for entry in catalog.styles()}:
@@ -158,11 +157,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 """The knobs of older tools, as their scripts have them."""
-
-
-def clean(name: str) -> str:
-    """A name that can be a style's: letters, digits, dots, dashes."""
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "style"
 
 
 def _known(preset: str) -> str:

@@ -1,9 +1,10 @@
 """Adopt: named arrays become a network, or a list of everything that keeps them from it.
 
 A card and the arrays of its file go in, a frozen encoder in eval mode comes out; or the graphs of a pastiche network
-and its predictor, and both come out as they can be trained on. Names are torchvision's
-(`features.10.weight`) or the literature's (`conv3_1.weight`); widths are the arrays' own; the card's preprocessing
-becomes the colour transform in front. Where a file ends early, so does the encoder. This module opens no file.
+and its predictor, and both come out as they can be trained on; or the arrays of a network of pytorch/examples. Names of
+encoders are torchvision's (`features.10.weight`) or the literature's (`conv3_1.weight`); widths are the arrays' own;
+the card's preprocessing becomes the colour transform in front. Where a file ends early, so does the encoder. This
+module opens no file.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from danqing.atelier.encoders import VGG
+from danqing.atelier.nets.johnson import Johnson
 from danqing.atelier.nets.pastiche import PasticheNet
 from danqing.atelier.nets.predictor import Predictor
 from danqing.card import Card
@@ -23,7 +25,7 @@ from danqing.engines.onnx import refuse_external_data
 from danqing.errors import ModelDamaged
 from danqing.messages import text
 from danqing.weights import layouts
-from danqing.weights.source import listed
+from danqing.weights.source import listed, told
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -99,6 +101,43 @@ def pastiche(name: str, graph: bytes, predictor: bytes) -> tuple[PasticheNet, Pr
     for module, found in ((net, own), (told, his)):
         module.load_state_dict({key: torch.from_numpy(np.array(v, dtype=np.float32)) for key, v in found.items()})
     return net, told
+
+
+def johnson(name: str, arrays: Arrays) -> Johnson:
+    """A network of pytorch/examples' `fast_neural_style`, or of what was made from it, from its state dict.
+
+    Running statistics, which files from before PyTorch 0.4 hold and nothing reads, are left out, and so is the
+    `module.` of networks that were trained on several devices.
+
+    Args:
+        name: what messages call it.
+        arrays: of any float type; they are copied.
+
+    Raises:
+        ModelDamaged: names or shapes do not fit; every problem is listed.
+    """
+    stored = {key.removeprefix("module."): a for key, a in arrays.items() if not key.endswith(STATISTICS)}
+    widths = [stored[key].shape[0] if key in stored and stored[key].ndim == 4 else 0 for key in WIDTHS]
+    if not all(0 < width <= WIDEST for width in widths):
+        raise ModelDamaged(text("weights.no_network", name=name))
+    net = Johnson((widths[0], widths[1], widths[2]))
+    wanted = {key: tuple(value.shape) for key, value in net.state_dict().items()}
+    problems = [text("weights.lacking", tensor=key) for key in wanted.keys() - stored.keys()]
+    problems += [text("weights.extra", tensor=told(key)) for key in stored.keys() - wanted.keys()]
+    problems += [
+        text("weights.shape", tensor=key, shape=list(stored[key].shape), wanted=list(shape))
+        for key, shape in wanted.items()
+        if key in stored and stored[key].shape != shape
+    ]
+    if problems:
+        raise ModelDamaged(text("weights.misfit_network", name=name, problems=listed(sorted(problems))))
+    net.load_state_dict({key: torch.from_numpy(np.array(stored[key], dtype=np.float32)) for key in wanted})
+    return net.eval().requires_grad_(False)
+
+
+STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
+WIDTHS = ("conv1.conv2d.weight", "conv2.conv2d.weight", "conv3.conv2d.weight")
+WIDEST = 4096
 
 
 def arrays_of(graph: bytes, name: str) -> dict[str, NDArray[Any]]:

@@ -408,8 +408,8 @@ def picture_of(style: Style) -> Picture:
     """The picture of a style, as whoever opened the engine has put it there.
 
     Raises:
-        TypeError: it is still a gallery name.
+        TypeError: it is still a gallery name, or a network.
     """
-    if isinstance(style.source, str):
-        raise TypeError(f"the style {style.source!r} is a name; the engine takes pictures")
+    if not isinstance(style.source, Picture):
+        raise TypeError(f"the style {style.source!r} is no picture, which this engine takes")
     return style.source

@@ -64,7 +64,7 @@ class PaintVerb(Verb):
         extra = field.json_schema_extra if field is not None else None
         if isinstance(extra, dict) and extra.get("engine") == "optimize":
             return text("cli.section_optimize")
-        if name in KNOBS or name == "style":
+        if name in KNOBS or name in ("style", "model"):
             return text("cli.section_knobs")
         return super().section(name)
 
@@ -105,6 +105,7 @@ def default_of(field: FieldInfo) -> str:
 def paint(
     photo: Annotated[str, typer.Argument(metavar="PHOTO", show_default=False)],
     style: Annotated[list[str] | None, typer.Option("--style", "-s", metavar="STYLE", show_default=False)] = None,
+    model: Annotated[str | None, typer.Option("--model", metavar="FILE|MODEL", show_default=False)] = None,
     mask: Annotated[list[str] | None, typer.Option("--mask", metavar="FILE", show_default=False)] = None,
     protect: Annotated[str | None, typer.Option("--protect", metavar="FILE", show_default=False)] = None,
     preset: Annotated[str | None, typer.Option("--preset", metavar="NAME", show_default=False)] = None,
@@ -150,6 +151,7 @@ def paint(
                 source,
                 style,
                 recipe=photo if from_toml else None,
+                model=model,
                 preset=preset,
                 masks=ctx.obj if mask else (),
                 protect=protect,

@@ -35,10 +35,12 @@ VERBS: dict[str, str] = {
     "equivalent": "danqing.atelier.train.equivalent:steps",
     "optimize": "danqing.atelier.gatys:GatysStylizer",
     "polish": "danqing.atelier.train.polish:polish",
+    "import": "danqing.atelier.export.foreign:network",
+    "export": "danqing.atelier.export.alone:alone",
 }
 """What can be done behind the wall: verb -> `module:callable`."""
 
-EXTRAS = {"torch": "torch", "openvino": "openvino"}
+EXTRAS = {"torch": "torch", "onnx": "torch", "openvino": "openvino"}
 """The extra that brings a package, for packages that are not in the base install."""
 
 

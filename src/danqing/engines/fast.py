@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danqing import catalog, limits, machine, scratch
-from danqing.card import Card
-from danqing.engines import onnx, openvino, tiles, vectors
+from danqing.card import Card, Network
+from danqing.engines import feed, onnx, openvino, tiles, vectors
 from danqing.engines.predictor import resized
 from danqing.engines.tiles import Session
 from danqing.errors import Interrupted, ModelMissing, UsageError
@@ -97,7 +97,8 @@ class FastStylizer:
         self, pixels: F32, card: Card, styles: Sequence[Style], found: F32 | None, strength: float, steps: _Steps
     ) -> F32:
         """Pixels (H, W, 3) painted with the vectors found (S, P), all of them together or each where its mask is."""
-        paint = self.way(pixels, card, steps)
+        source = next((s.source for s in styles if isinstance(s.source, Network)), card.name)
+        paint = self.way(pixels, card, source, steps)
         weights = np.array([style.weight for style in styles], dtype=np.float32)
         masks = mask.resolved([style.mask for style in styles])
         if found is None:
@@ -119,13 +120,13 @@ class FastStylizer:
             result = mask.composite(pixels, result, mask.cover(masks))
         return pixels + np.float32(min(1.0, strength / WHOLE)) * (result - pixels) if strength < WHOLE else result
 
-    def way(self, pixels: F32, card: Card, steps: _Steps) -> Paint:
+    def way(self, pixels: F32, card: Card, source: str | Network, steps: _Steps) -> Paint:
         """What paints pixels with vectors and their weights: the network as a whole, or in tiles."""
         height, width = pixels.shape[:2]
         runtime = chosen(self.runtime, width * height)
         side = self.side((width, height)) if card.vectors else None
         if side is None:
-            return partial(run, opened(card.name, runtime, self.threads), card, pixels)
+            return partial(run, opened(source, runtime, self.threads), card, pixels)
         _, path = catalog.find(card.name)
 
         def in_tiles(vectors: F32 | None, weights: F32 | None) -> F32:
@@ -226,14 +227,8 @@ def towards(own: F32 | None, vectors: F32, weights: F32, strength: float) -> tup
 
 def run(net: Session, card: Card, pixels: F32, vectors: F32 | None = None, weights: F32 | None = None) -> F32:
     """One pass of a network over pixels (H, W, 3), of any size."""
-    height, width = pixels.shape[:2]
-    least = -(-card.min_size // card.multiple_of) * card.multiple_of
-    more = [(0, max(least, -(-side // card.multiple_of) * card.multiple_of) - side) for side in (height, width)]
-    inputs = {"picture": np.pad(pixels, (*more, (0, 0)), mode="edge").transpose(2, 0, 1)[None]}
-    if vectors is not None and weights is not None:
-        inputs |= {"vectors": vectors, "weights": weights[None]}
-    painting = net(inputs)["painting"]
-    return np.ascontiguousarray(painting[0].transpose(1, 2, 0)[:height, :width])
+    more = {} if vectors is None or weights is None else {"vectors": vectors, "weights": weights[None]}
+    return feed.run(card, pixels, lambda picture: net({card.picture: picture, **more})[card.painting])
 
 
 def known(runtime: str) -> str:
@@ -275,10 +270,11 @@ _work = _Work()
 
 
 @lru_cache(4)
-def opened(model: str, runtime: str, threads: int | None) -> Session:
+def opened(model: str | Network, runtime: str, threads: int | None) -> Session:
     """A network that is ready to run, kept for the next picture."""
-    _, path = catalog.find(model)
-    return _session(onnx.read(path), model, runtime, threads)
+    if isinstance(model, Network):
+        return _session(model.graph, model.card.name, runtime, threads)
+    return _session(onnx.read(catalog.find(model)[1]), model, runtime, threads)
 
 
 def _session(data: bytes, name: str, runtime: str, threads: int | None) -> Session:

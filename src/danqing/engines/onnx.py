@@ -7,7 +7,8 @@ successors). This module knows no catalog: which file belongs to which name is `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danqing import machine
+from danqing.engines.protobuf import encoded, fields, replaced
 from danqing.errors import ModelDamaged, ModelMissing
 from danqing.files import shown
 from danqing.messages import text
@@ -33,6 +35,11 @@ _SCHEMA: Mapping[str, Mapping[int, str]] = {
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 _DEEPEST = 64
 
+KINDS: Mapping[str, type[np.generic]] = {
+    "tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64, "tensor(uint8)": np.uint8
+}  # fmt: skip
+"""Kinds of numbers that a picture may be made of."""
+
 
 class Session:
     """A model, by ONNX Runtime on the processor.
@@ -44,6 +51,7 @@ class Session:
 
     Attributes:
         inputs: their names and shapes; sides that may be any are None.
+        kinds: the kind of number that each input takes; None for one that no picture is made of.
         outputs: their names.
 
     Raises:
@@ -58,7 +66,7 @@ class Session:
             one.name: tuple(side if isinstance(side, int) else None for side in one.shape)
             for one in self._session.get_inputs()
         }
-        self.single = all(one.type == "tensor(float)" for one in self._session.get_inputs())
+        self.kinds = {one.name: KINDS.get(one.type) for one in self._session.get_inputs()}
         self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
 
     def __call__(self, values: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
@@ -68,10 +76,18 @@ class Session:
             ModelDamaged: the model cannot be run on them.
         """
         try:
-            found = self._session.run(None, {n: np.ascontiguousarray(v, dtype=np.float32) for n, v in values.items()})
+            given = {name: typed(value, self.kinds.get(name)) for name, value in values.items()}
+            found = self._session.run(None, given)
         except Exception as error:  # onnxruntime's errors have no common parent but this
             raise ModelDamaged(text("engines.onnx_run", name=self.name, reason=_reason(error))) from error
         return dict(zip(self.outputs, found, strict=True))
+
+
+def typed(value: NDArray[np.float32], kind: type[np.generic] | None) -> NDArray[Any]:
+    """Numbers in the kind that a model takes; whole ones are rounded."""
+    if kind is np.uint8:
+        value = np.clip(np.rint(value), 0, 255)
+    return np.ascontiguousarray(value, dtype=kind or np.float32)
 
 
 class Encoder:
@@ -90,7 +106,8 @@ class Encoder:
     def __init__(self, source: str | Path | bytes, *, name: str | None = None) -> None:
         name = name or ("ONNX" if isinstance(source, bytes) else shown(source))
         self._session = Session(source if isinstance(source, bytes) else read(Path(source)), name=name)
-        if not self._session.single or [len(shape) for shape in self._session.inputs.values()] != [4]:
+        single = set(self._session.kinds.values()) == {np.float32}
+        if not single or [len(shape) for shape in self._session.inputs.values()] != [4]:
             raise ModelDamaged(text("engines.onnx_form", name=name))
         self.layers = self._session.outputs
 
@@ -134,52 +151,40 @@ def _has_external(data: memoryview, message: str, depth: int) -> bool:
     return False
 
 
-def fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
-    """The fields of a protobuf message: (number, bytes or whole number); numbers of fixed width count as 0.
+def freed(data: bytes, picture: str, layout: str) -> bytes:
+    """A model that says of its picture and its paintings that they may be of any size.
 
-    Raises:
-        ValueError, IndexError: it is none.
+    Networks of convolutions are often written down for the one size that they were exported with; nothing in them
+    depends on it. Whether that is so has to be tried.
+
+    Args:
+        data: the model; `refuse_external_data` has gone through it.
+        picture: what the model calls its input.
+        layout: `NCHW` or `NHWC`.
     """
-    at = 0
-    while at < len(data):
-        key, at = _number(data, at)
-        field, kind = key >> 3, key & 7
-        if field == 0:
-            raise ValueError("no field has the number 0")
-        if kind == 0:
-            value, at = _number(data, at)
-            yield field, value
-        elif kind in (1, 5):
-            at += 8 if kind == 1 else 4
-            yield field, 0
-        elif kind == 2:
-            length, at = _number(data, at)
-            yield field, data[at : at + length]
-            at += length
-        else:
-            raise ValueError(f"wire type {kind}")
-    if at != len(data):
-        raise ValueError("cut off")
+    sides = {layout.index("H"): b"height", layout.index("W"): b"width"}
+
+    def dimensions(shape: memoryview) -> bytes:
+        places = itertools.count()
+        return replaced(shape, lambda _, one: encoded(2, side) if (side := sides.get(next(places))) else one)
+
+    def declared(value: memoryview) -> bytes:  # ValueInfoProto.type.tensor_type.shape
+        return _within(value, (2, 1, 2), dimensions)
+
+    def graph(field: int, value: memoryview) -> bytes | memoryview | None:
+        if field == 13:  # what is known of the values in between
+            return None
+        named = field == 11 and (1, picture.encode()) in [(n, bytes(one)) for n, one in fields(value) if n == 1]
+        return declared(value) if named or field == 12 else value
+
+    return replaced(memoryview(data), lambda field, value: replaced(value, graph) if field == 7 else value)
 
 
-def varint(value: int) -> bytes:
-    """A whole number, 0 or more, as protobuf has it."""
-    found = bytearray()
-    while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*found, value])
-
-
-def _number(data: memoryview, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise ValueError("a number that does not end")
+def _within(message: memoryview, path: tuple[int, ...], change: Callable[[memoryview], bytes]) -> bytes:
+    """A message with what stands at a path of field numbers changed."""
+    if not path:
+        return change(message)
+    return replaced(message, lambda field, value: _within(value, path[1:], change) if field == path[0] else value)
 
 
 def read(path: Path) -> bytes:

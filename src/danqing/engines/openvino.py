@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danqing import machine
-from danqing.engines.onnx import refuse_external_data
+from danqing.engines.onnx import refuse_external_data, typed
 from danqing.errors import ModelDamaged
 from danqing.files import shown
 from danqing.messages import text
@@ -79,6 +79,7 @@ class Session:
             one.any_name: tuple(None if side.is_dynamic else side.get_length() for side in one.partial_shape)
             for one in self._model.inputs
         }
+        self._kinds = {one.any_name: one.element_type.to_dtype().type for one in self._model.inputs}
         self.outputs: tuple[str, ...] = tuple(one.any_name for one in self._model.outputs)
 
     def __call__(self, values: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
@@ -88,7 +89,7 @@ class Session:
             ModelDamaged: the model cannot be run on them.
         """
         try:
-            found = self._model({n: np.ascontiguousarray(v, dtype=np.float32) for n, v in values.items()})
+            found = self._model({name: typed(value, self._kinds.get(name)) for name, value in values.items()})
         except Exception as error:  # OpenVINO raises RuntimeError and others
             raise ModelDamaged(text("engines.onnx_run", name=self.name, reason=_reason(error))) from error
         return {one.any_name: found[one] for one in self._model.outputs}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from danqing.engines.onnx import fields, varint
+from danqing.engines.protobuf import encoded, fields, key, varint
 
 Shape = tuple[int | None, ...]
 
@@ -40,9 +40,9 @@ class Graph:
         self._weights: dict[str, bytes] = {}
         for number, value in fields(memoryview(data)):
             if number == _IR_VERSION and isinstance(value, int):
-                self._head += _key(number, 0) + varint(value)
+                self._head += key(number, 0) + varint(value)
             elif number == _OPSET and not isinstance(value, int):
-                self._head += _message(number, bytes(value))
+                self._head += encoded(number, bytes(value))
             elif number == _GRAPH and not isinstance(value, int):
                 self._read(value)
 
@@ -74,12 +74,12 @@ class Graph:
         nodes, others = self._walk(outputs, inputs)
         if missing := [name for name in others if name not in inputs and name not in self._weights]:
             raise ValueError(f"{', '.join(outputs)}: needs {', '.join(missing)}")
-        graph = [_message(_NODE, node.data) for node in nodes]
-        graph.append(_message(_NAME, b"part"))
-        graph += [_message(_INITIALIZER, self._weights[name]) for name in others if name in self._weights]
-        graph += [_message(_INPUT, _value(name, shape)) for name, shape in inputs.items()]
-        graph += [_message(_OUTPUT, _value(name)) for name in outputs]
-        return self._head + _message(_GRAPH, b"".join(graph))
+        graph = [encoded(_NODE, node.data) for node in nodes]
+        graph.append(encoded(_NAME, b"part"))
+        graph += [encoded(_INITIALIZER, self._weights[name]) for name in others if name in self._weights]
+        graph += [encoded(_INPUT, _value(name, shape)) for name, shape in inputs.items()]
+        graph += [encoded(_OUTPUT, _value(name)) for name in outputs]
+        return self._head + encoded(_GRAPH, b"".join(graph))
 
     def _walk(self, outputs: Sequence[str], given: Collection[str]) -> tuple[list[_Node], list[str]]:
         """The nodes between, in their order, and the names at which they begin."""
@@ -98,19 +98,11 @@ def _texts(message: memoryview, number: int) -> tuple[str, ...]:
 
 def _value(name: str, shape: Shape | None = None) -> bytes:
     """A ValueInfoProto of float32; None = of any shape."""
-    tensor = _key(1, 0) + varint(_FLOAT)
+    tensor = key(1, 0) + varint(_FLOAT)
     if shape is not None:
         sides = [
-            _message(2, f"{name}.{place}".encode()) if side is None else _key(1, 0) + varint(side)
+            encoded(2, f"{name}.{place}".encode()) if side is None else key(1, 0) + varint(side)
             for place, side in enumerate(shape)
         ]
-        tensor += _message(2, b"".join(_message(1, side) for side in sides))
-    return _message(1, name.encode()) + _message(2, _message(1, tensor))
-
-
-def _message(number: int, data: bytes) -> bytes:
-    return _key(number, 2) + varint(len(data)) + data
-
-
-def _key(number: int, kind: int) -> bytes:
-    return varint(number << 3 | kind)
+        tensor += encoded(2, b"".join(encoded(1, side) for side in sides))
+    return encoded(1, name.encode()) + encoded(2, encoded(1, tensor))

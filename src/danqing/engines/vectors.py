@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from danqing import cache, catalog
-from danqing.card import Card
+from danqing.card import Card, Network
 from danqing.engines import NETWORK
 from danqing.engines.predictor import LONG, Predictor, resized
 from danqing.errors import UsageError
@@ -43,6 +44,12 @@ def of(styles: Sequence[Style], recipe: Recipe) -> tuple[Card, F32 | None]:
     """
     if not styles:
         raise UsageError(text("engines.no_style"))
+    for style in styles:
+        if isinstance(style.source, Network):
+            if len(styles) > 1:
+                other = next(one.name for one in styles if one is not style)
+                raise UsageError(text("engines.other_network", one=style.name, other=other))
+            return style.source.card, None
     learnt = {style.source: catalog.vectors(style.source) for style in styles if isinstance(style.source, str)}
     first = next(iter(learnt), None)
     card = catalog.card(NETWORK) if first is None else learnt[first][0]
@@ -51,7 +58,7 @@ def of(styles: Sequence[Style], recipe: Recipe) -> tuple[Card, F32 | None]:
         if isinstance(style.source, Picture):
             several.append(predicted(card, style.source, octave(recipe.brush, recipe.style_scale)))
             continue
-        own, vectors = learnt[style.source]
+        own, vectors = learnt[str(style.source)]
         if own != card:
             raise UsageError(text("engines.other_network", one=first, other=style.name))
         if vectors is not None:
@@ -61,6 +68,8 @@ def of(styles: Sequence[Style], recipe: Recipe) -> tuple[Card, F32 | None]:
 
 def of_statistics(recipe: Recipe) -> bool:
     """Whether a recipe's styles are painted by a network that knows them by vectors, not by one for a single style."""
+    if any(style.sha256 and PurePath(style.name).suffix.lower() in catalog.NETWORKS for style in recipe.styles):
+        return False
     known = {entry.name: entry.network for entry in catalog.styles()}
     networks = {known.get(style.name) or NETWORK for style in recipe.styles if style.sha256 is None}
     return all(catalog.card(name).vectors is not None for name in networks)

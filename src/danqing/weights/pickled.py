@@ -2,8 +2,9 @@
 
 A pickle is a program for a small stack machine. Python's own runs whatever the program names; this one knows the
 instructions that PyTorch's checkpoints are made of and asks its caller for every name. What the caller gives back is
-a `Maker`, one of ours, or a refusal. No module is ever imported, no attribute of anything is looked up, and lists and
-counts are bounded, so that a program of any length ends soon.
+a `Maker`, one of ours, or a refusal. An instance of a class that is not ours becomes a `Record`, which holds what it
+was given and does nothing. No module is ever imported, no attribute of anything is looked up, and lists and counts are
+bounded, so that a program of any length ends soon.
 
 Not known here: storages, tensors, files. Source: the comments of CPython's `Lib/pickletools.py`.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NoReturn
 
 from danqing.errors import ModelDamaged
@@ -39,10 +40,25 @@ class Maker:
     Attributes:
         name: as the pickle has it, for messages.
         make: of the call's arguments; None for what may be named but not called.
+        inert: whether it stands for a class of others, whose instances are Records.
     """
 
     name: str
     make: Callable[[tuple[Any, ...]], Any] | None = None
+    inert: bool = False
+
+
+@dataclass(eq=False)
+class Record:
+    """An instance of a class that is not known, as it was saved.
+
+    Attributes:
+        kind: the class's name.
+        state: its attributes by name.
+    """
+
+    kind: str
+    state: dict[Any, Any] = field(default_factory=dict)
 
 
 Resolve = Callable[[str, str], Maker]
@@ -231,14 +247,28 @@ class _Machine:
         arguments, maker = self.pop(), self.pop()
         if not isinstance(arguments, tuple):
             self.damaged()
+        if isinstance(maker, Maker) and maker.inert:
+            raise ModelDamaged(text("weights.pickle_name", name=self.name, what=told(maker.name)))
         if not isinstance(maker, Maker) or maker.make is None:
             raise ModelDamaged(text("weights.pickle_call", name=self.name, what=_what(maker)))
         self.push(maker.make(arguments))
 
+    def new(self) -> None:
+        """An instance: of a class of others, a record."""
+        arguments, maker = self.pop(), self.pop()
+        if isinstance(maker, Maker) and maker.inert:
+            self.push(Record(maker.name))
+            return
+        self.push(maker)
+        self.push(arguments)
+        self.call()
+
     def build(self) -> None:
-        """Attributes of what lies below: of no use here, and dropped."""
-        self.pop()
-        self.push(self.pop())
+        """Attributes of what lies below: a record keeps them, of all else they are of no use here."""
+        state, target = self.pop(), self.pop()
+        if isinstance(target, Record) and isinstance(state, dict):
+            target.state = state
+        self.push(target)
 
     def outside(self) -> None:
         self.push(self.persistent(self.pop()))
@@ -275,6 +305,8 @@ class _Machine:
             "a": append,
             "e": appends,
             "}": lambda m: m.push({}),
+            "\x8f": lambda m: m.push([]),  # a set, as a list
+            "\x90": appends,
             "s": set_item,
             "u": set_items,
             "q": lambda m: m.put(m.number("<B")),
@@ -286,7 +318,7 @@ class _Machine:
             "c": lambda m: m.push(m.resolve(m.line(), m.line())),
             "\x93": named,
             "R": call,
-            "\x81": call,
+            "\x81": new,
             "b": build,
             "Q": outside,
         }.items()

@@ -4,7 +4,8 @@ Two containers are read: the zip archive of today (`data.pkl` and a file a stora
 storages from before PyTorch 1.6, in which torchvision still publishes its VGGs; the tar archive from before 2017 and
 TorchScript are refused by name. The pickle inside is run by our own machine (`pickled`), which knows the few names
 that tensors are made of; every other name is refused, and told. A state dict is taken, bare or one level down, as in
-`{"state_dict": ..., "epoch": 3}`. Sizes are checked against the file before anything is allocated.
+`{"state_dict": ..., "epoch": 3}`; and, where that is asked for, the parameters and buffers of a module that was pickled
+whole, whose classes become inert records. Sizes are checked against the file before anything is allocated.
 
 Not known here: what the arrays are for. Source of the formats: `torch/serialization.py` and `torch/_utils.py`.
 """
@@ -26,6 +27,7 @@ from danqing import limits
 from danqing.errors import ModelDamaged
 from danqing.messages import text
 from danqing.weights import pickled
+from danqing.weights.pickled import Record
 from danqing.weights.safetensors import MAX_TENSORS, Arrays, check_numbers, widened
 from danqing.weights.source import Source, not_this, opened, told
 from danqing.weights.tensors import Names, Storage, Tensor
@@ -39,6 +41,9 @@ MAX_DIRECTORY = 16_000_000
 MAGIC = 0x1950A86A20F9469CFC6C
 """The first pickle of the older container."""
 
+MAX_PATH = 1000
+"""Characters of a parameter's name."""
+
 MAX_SPREAD = 1 << 20
 """So many elements a tensor may have that repeats those of a smaller storage."""
 
@@ -49,13 +54,16 @@ _ZIP_ERRORS = (  # what `zipfile` raises over a damaged archive, found by alteri
 Keep = Callable[[str], bool]
 
 
-def read(source: Path | str | bytes, *, name: str | None = None, keep: Keep | None = None) -> Arrays:
+def read(
+    source: Path | str | bytes, *, name: str | None = None, keep: Keep | None = None, whole: bool = False
+) -> Arrays:
     """The arrays of a checkpoint's state dict, by name.
 
     Args:
         source: path of the file, or its bytes.
         name: what messages call it.
         keep: which tensors are wanted; the storages of the others are not read.
+        whole: whether a module that was pickled whole is read too.
 
     Returns:
         Contiguous arrays of the tensors' own types, float32 for bfloat16, in the machine's byte order.
@@ -69,18 +77,18 @@ def read(source: Path | str | bytes, *, name: str | None = None, keep: Keep | No
     with opened(source, name) as file:
         head = file.take(0, min(file.size, 512))
         if head.startswith(b"PK\x03\x04"):
-            return _Zip(file).arrays(keep)
+            return _Zip(file, whole=whole).arrays(keep)
         if head.startswith(b"\x80") and file.size > 2:
-            return _Stream(file).arrays(keep)
+            return _Stream(file, whole=whole).arrays(keep)
         raise not_this(file, "PyTorch")
 
 
 class _Container:
     """What the two containers have in common: a pickle that speaks of storages, and the storages."""
 
-    def __init__(self, file: Source) -> None:
+    def __init__(self, file: Source, *, whole: bool = False) -> None:
         self.file = file
-        self.names = Names(file.name)
+        self.names = Names(file.name, whole=whole)
         self.order: Literal["<", ">"] = "<"
 
     def fetch(self, storage: Storage) -> bytes:
@@ -221,15 +229,46 @@ def state(value: Any, *, name: str) -> dict[str, Tensor]:
     Raises:
         ModelDamaged: no tensors there, or several dictionaries of them of which none is called `state_dict`.
     """
+    if isinstance(value, Record):
+        value = parameters(value, name=name)
     if isinstance(value, dict):
         if found := _tensors(value):
             return found
-        inner = {key: found for key, entry in value.items() if isinstance(entry, dict) and (found := _tensors(entry))}
+        dicts = {
+            key: parameters(entry, name=name) if isinstance(entry, Record) else entry for key, entry in value.items()
+        }
+        inner = {key: found for key, entry in dicts.items() if isinstance(entry, dict) and (found := _tensors(entry))}
         if len(inner) == 1 or "state_dict" in inner:
             return inner["state_dict"] if "state_dict" in inner else next(iter(inner.values()))
         if inner:
             raise ModelDamaged(text("weights.several", name=name, names=told(", ".join(map(str, inner)))))
     raise ModelDamaged(text("weights.no_tensors", name=name))
+
+
+def parameters(module: Record, *, name: str) -> dict[str, Tensor]:
+    """The parameters and buffers of a module that was pickled whole, by the names that its state dict would have.
+
+    Raises:
+        ModelDamaged: modules within each other without end.
+    """
+    found: dict[str, Tensor] = {}
+    waiting = [("", module)]
+    for _ in range(MAX_TENSORS):
+        if not waiting:
+            return found
+        path, one = waiting.pop()
+        for kind in ("_parameters", "_buffers", "_modules"):
+            own = one.state.get(kind)
+            for key, value in own.items() if isinstance(own, dict) else ():
+                if not isinstance(key, str) or len(path) + len(key) > MAX_PATH:
+                    continue
+                if isinstance(value, Tensor) and kind != "_modules":
+                    found[path + key] = value
+                elif isinstance(value, Record) and kind == "_modules":
+                    waiting.append((f"{path}{key}.", value))
+        if len(found) + len(waiting) > MAX_TENSORS:
+            break
+    raise ModelDamaged(text("weights.pickle_limits", name=name))
 
 
 def _tensors(values: dict[Any, Any]) -> dict[str, Tensor]:

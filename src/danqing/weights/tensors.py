@@ -2,9 +2,8 @@
 
 A name such as `torch._utils._rebuild_tensor_v2` goes in, one of our own functions comes out, which checks its
 arguments and gives a record: a `Storage` (bytes somewhere in the container) or a `Tensor` (a view of one). Nothing of
-torch is imported; every other name is refused by name. This module reads no file.
-
-Room is left for networks that were pickled whole: there, `resolve` would answer with records that collect parameters.
+torch is imported; every other name is refused by name. Where a network was pickled whole, the names of its classes may
+stand too, and make inert records; calls stay refused. This module reads no file.
 """
 
 from __future__ import annotations
@@ -121,13 +120,17 @@ class Tensor:
 class Names:
     """The names that the pickle of one checkpoint may use.
 
+    Args:
+        name: of the file, for messages.
+        whole: whether classes of others may stand for modules.
+
     Attributes:
         name: of the file, for messages.
         storages: every storage that was spoken of, by key; filled as the pickle runs.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, *, whole: bool = False) -> None:
+        self.name, self.whole = name, whole
         self.storages: dict[str, Storage] = {}
         self._pairs = 0
         functions: dict[str, Callable[[tuple[Any, ...]], Any] | None] = {
@@ -143,6 +146,12 @@ class Names:
             "torch.device": _nothing,
             "torch.Tensor": None,
         }
+        if whole:
+            functions |= {
+                "builtins.set": _listed,
+                "__builtin__.set": _listed,
+                "torch.nn.backends.thnn._get_thnn_function_backend": _nothing,  # of every module before PyTorch 1.2
+            }
         self._makers = {name: Maker(name, make) for name, make in functions.items()}
         self._makers |= {f"torch.{dtype}": Maker(f"torch.{dtype}") for dtype in DTYPES}
         for room in ("torch", "torch.cuda", "torch.storage"):
@@ -155,17 +164,23 @@ class Names:
             ModelDamaged: it has no business in a file of weights.
         """
         full = f"{module}.{name}"
+        if full not in self._makers and self.whole:
+            return Maker(full, inert=True)
         if full not in self._makers:
             raise ModelDamaged(text("weights.pickle_name", name=self.name, what=told(full)))
         return self._makers[full]
 
-    def persistent(self, identifier: Any) -> Storage:
+    def persistent(self, identifier: Any) -> Storage | Maker:
         """The storage that ("storage", type, key, place, count[, view]) speaks of.
+
+        Where a network was pickled whole, older containers also have ("module", class, path and text of its source).
 
         Raises:
             ModelDamaged: it is not such a tuple, or it contradicts an earlier one.
         """
         match identifier:
+            case ("module", Maker() as kind_of_module, *_) if self.whole:
+                return kind_of_module
             case ("storage", Maker(name=kind), str(key), _, count, *rest) if len(rest) <= 1:
                 dtype = STORAGES.get(kind.rpartition(".")[2])
             case _:
@@ -244,6 +259,11 @@ class Names:
                     raise self._wrong()
                 return {key: value for key, value in pairs}
         raise self._wrong()
+
+
+def _listed(arguments: tuple[Any, ...]) -> list[Any]:
+    """A set, which no weight is part of, as a list."""
+    return list(arguments[0]) if arguments and isinstance(arguments[0], list) else []
 
 
 def _nothing(_: tuple[Any, ...]) -> None:
