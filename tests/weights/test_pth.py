@@ -304,6 +304,67 @@ def test_a_refusal_names_the_name() -> None:
         pth.read(zipped(program(Call(Global("os", "system"), "true"))))
 
 
+# ── modules that were pickled whole ─────────────────────────────────────────────────────────────────────────────────
+
+
+@CONTAINERS
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_a_module_that_was_pickled_whole_gives_its_weights(new: bool, protocol: int) -> None:
+    torch = pytest.importorskip("torch")
+    inner = torch.nn.Sequential(torch.nn.InstanceNorm2d(4, affine=True, track_running_stats=True), torch.nn.ReLU())
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), inner, torch.nn.Conv2d(4, 3, 1, bias=False))
+    net.activation = torch.nn.functional.relu  # a function as an attribute: named, never called
+    for value in (net, {"model": net, "epoch": 3}):
+        data = saved(value, new=new, pickle_protocol=protocol)
+        read = pth.read(data, whole=True)
+        same({name: read[name] for name in net.state_dict()}, net.state_dict())
+        assert len(read) == len(net.state_dict())
+        with pytest.raises(ModelDamaged, match=r"asks for torch\.nn\.modules"):
+            pth.read(data)
+
+
+def test_modules_from_before_pytorch_1_2() -> None:
+    """With a call of a function of torch's, classes of a script, and a class by its source, as legacy files have it."""
+    backend = Call(Global("torch.nn.backends.thnn", "_get_thnn_function_backend"))
+    ordered = Global("collections", "OrderedDict")
+    weights = Call(ordered, [["weight", tensor(Storage("7", 2, "FloatStorage", None), 0, (2,), (1,))]])
+    attributes = {"_backend": backend, "_parameters": weights, "_modules": Call(ordered), "training": False}
+    named = pickle_of(("module", Global("__main__", "TransformerNet"), "net.py", "import os")) + b"Q"
+    body = b"\x80\x02" + named + b")\x81" + pickle_of(attributes) + b"b."
+    read = pth.read(legacy(body, ["7"], struct.pack("<q", 2) + ONE + ONE), whole=True)
+    np.testing.assert_array_equal(read["weight"], [1, 1])
+
+
+@pytest.mark.parametrize("kind", payloads())
+def test_payloads_in_whole_modules_are_refused_and_never_run(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = set(sys.modules)
+    with pytest.raises(ModelDamaged) as caught:
+        pth.read(payloads()[kind], whole=True)
+    if "bare" not in kind:
+        assert "asks for" in str(caught.value) and "nothing was run" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+    assert "antigravity" not in set(sys.modules) - before
+
+
+def test_an_instance_of_anything_is_a_record_that_does_nothing() -> None:
+    body = b"\x80\x02csubprocess\nPopen\n)\x81}X\x04\x00\x00\x00argsX\x04\x00\x00\x00truesb."
+    with pytest.raises(ModelDamaged, match="without weights"):
+        pth.read(zipped(body), whole=True)
+
+
+@pytest.mark.parametrize("branches", [1, 3])
+def test_modules_within_themselves_come_to_an_end(branches: int) -> None:
+    names = b"".join(b"X\x01\x00\x00\x00%ch\x00" % (97 + place) for place in range(branches))
+    body = b"\x80\x02c__main__\nNet\n)\x81q\x00}X\x08\x00\x00\x00_modules}(" + names + b"usb."
+    start = time.monotonic()
+    with pytest.raises(ModelDamaged):
+        pth.read(zipped(body), whole=True)
+    assert time.monotonic() - start < 5
+
+
 F = Storage("0", 1)
 REBUILD = Global("torch._utils", "_rebuild_tensor_v2")
 HUGE = 1 << 60

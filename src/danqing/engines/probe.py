@@ -73,7 +73,7 @@ def explored(data: bytes, *, name: str, given: Mapping[str, Any]) -> Findings:
         ModelDamaged: it is no model, not one from picture to picture, cannot be run, or takes too long or too much.
     """
     onnx.refuse_external_data(data, name)
-    order = json.dumps({"name": name, "given": dict(given), "memory": MEMORY + 4 * len(data)})
+    order = json.dumps({"name": name, "given": dict(given), "seconds": SECONDS, "memory": MEMORY + 4 * len(data)})
     try:
         child = subprocess.run(  # noqa: S603
             [sys.executable, "-P", "-m", __name__, order],
@@ -102,7 +102,8 @@ def explore(data: bytes, *, name: str, given: Mapping[str, Any]) -> Findings:
     trial.find_sizes()
     trial.find_ranges()
     trial.find_least()
-    facts = trial.card.model_dump(exclude=set(UNKNOWN.model_fields_set) | {"kind"}, exclude_defaults=True)
+    known = UNKNOWN.model_fields_set | set(given)
+    facts = trial.card.model_dump(exclude=known, exclude_defaults=True)
     return Findings(facts=facts, freed=trial.freed, unsure=tuple(sorted(trial.unsure)))
 
 
@@ -126,6 +127,7 @@ class _Trial:
         ((picture, shape),) = inputs.items()
         self.know(picture=picture)
         orders = [order for order in ("NCHW", "NHWC") if _may_be(shape, order)]
+        orders = [order for order in orders if shape and shape[order.index("C")] == 3] or orders
         if "layout" in self.given:
             orders = [self.card.layout]
         for order in orders:
@@ -347,7 +349,7 @@ def _may_be(shape: tuple[int | None, ...], order: str) -> bool:
 
 def _main() -> None:
     order = json.loads(sys.argv[1])
-    _restrict(seconds=SECONDS, memory=int(order["memory"]))
+    _restrict(seconds=int(order["seconds"]), memory=int(order["memory"]))
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in order["given"].items()}
     try:
         found = explore(sys.stdin.buffer.read(), name=order["name"], given=given)

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, compose, helper, numpy_helper, version_converter
+from onnx import ModelProto, NodeProto, TensorProto, compose, helper, inliner, numpy_helper, version_converter
 
+from danqing.atelier.export.halves import halved
 from danqing.card import Card
 from danqing.engines.openvino import EXACT
 from danqing.errors import ModelDamaged, UsageError
@@ -65,7 +66,7 @@ def alone(
 
 def _inner(graph: bytes) -> ModelProto:
     """The network with names of its own, in a version of ONNX in which sizes can be computed."""
-    model = onnx.load_model_from_string(graph)
+    model = inliner.inline_local_functions(onnx.load_model_from_string(graph))
     if _version(model) < OLDEST:
         model = version_converter.convert_version(model, OPSET)
     model = compose.add_prefix(model, INNER, rename_nodes=False)
@@ -104,11 +105,11 @@ class _Writer:
             raise ValueError(f"inputs {left}")
         whole = helper.make_graph(nodes, "danqing", ends[:1], ends[1:], [*graph.initializer, *self.weights])
         model = helper.make_model(whole, opset_imports=list(self.inner.opset_import), producer_name="danqing")
-        model.functions.extend(self.inner.functions)
         model.ir_version = max(8, min(self.inner.ir_version, 10))
         helper.set_model_props(model, self.papers())
+        model = halved(model) if half else model
         onnx.checker.check_model(model, full_check=True)
-        return bytes((halved(model) if half else model).SerializeToString())
+        return bytes(model.SerializeToString())
 
     def papers(self) -> dict[str, str]:
         """What the model says of itself."""
@@ -184,8 +185,8 @@ class _Writer:
 
     def add(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
         """A node with one output; its name."""
-        output = name or f"{EXACT}around{len(self.nodes)}.{len(self.weights)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], name=output, **attributes))
+        output = name or f"around.v{len(self.nodes)}.{len(self.weights)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [output], name=f"{EXACT}{output}", **attributes))
         return output
 
     def constant(self, value: NDArray[Any], name: str = "") -> str:
@@ -201,15 +202,6 @@ class _Writer:
     def whole(self, values: Sequence[int]) -> str:
         """Whole numbers."""
         return self.constant(np.array(values, np.int64))
-
-
-def halved(model: ModelProto) -> ModelProto:
-    """A model that stores and computes in float16, except what must stay exact; its ends stay float32."""
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
-    exact = [node.name for node in model.graph.node if node.name.startswith(EXACT)]
-    found: ModelProto = convert_float_to_float16(model, keep_io_types=True, node_block_list=exact)
-    return found
 
 
 def _colours(values: NDArray[Any]) -> NDArray[np.float32]:
