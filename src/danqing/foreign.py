@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from danqing import cache, catalog, engines, limits
 from danqing.card import Card, Network
 from danqing.engines import onnx, probe
-from danqing.errors import ModelDamaged, UsageError
+from danqing.errors import DanqingError, ModelDamaged, UsageError
 from danqing.files import shown
 from danqing.messages import text
 from danqing.weights import mat
@@ -60,7 +60,7 @@ def read(path: str | Path, *, given: Mapping[str, Any] | None = None) -> Network
     path, given = Path(path), dict(given or {})
     name = shown(path.name)
     if not is_network(path):
-        raise _other(path, name)
+        raise not_read(path)
     with opened(path) as file:
         limits.check_file(file.size, name=name)
         data = file.take(0, file.size)
@@ -91,8 +91,9 @@ def notes(card: Card, name: str) -> tuple[str, ...]:
     return (text("catalog.note_fixed", name=name, width=width, height=height),)
 
 
-def _other(path: Path, name: str) -> Exception:
+def not_read(path: Path) -> DanqingError:
     """Why a file of another kind is refused; a damaged one for being damaged."""
+    name = shown(path.name)
     if path.suffix.lower() == ".mat":
         mat.read(path, cache=catalog.home() / "mat")
         return ModelDamaged(text("weights.no_network", name=name))

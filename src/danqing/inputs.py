@@ -121,7 +121,7 @@ def of_model(model: str | Path) -> StyleLike:
     if foreign.is_network(name):
         return Path(name)
     if isinstance(model, Path) or is_there(name) or re.search(r"[/\\]", name):
-        raise UsageError(text("catalog.kind", name=shown(name), kinds=", ".join(catalog.NETWORKS)))
+        raise foreign.not_read(Path(name))
     card = catalog.card(name)
     if card.kind == "encoder":
         raise UsageError(text("api.model_encoder", name=name))

@@ -61,7 +61,8 @@ def unclipped(card: Card, values: F32) -> F32:
     low, high = card.output_range
     pixels = np.asarray(values[0] if card.layout == "NHWC" else values[0].transpose(1, 2, 0), dtype=np.float32)
     if card.output_range != PLAIN or any(card.output_mean):
-        pixels = (pixels + (np.array(card.output_mean, np.float32) - np.float32(low))) / np.float32(high - low)
+        shift = np.array([mean - low for mean in card.output_mean], dtype=np.float32)
+        pixels = np.asarray((pixels + shift) / np.float32(high - low), dtype=np.float32)
     return pixels if card.channels == "RGB" else pixels[..., ::-1]
 
 

@@ -70,6 +70,9 @@ def _inner(graph: bytes) -> ModelProto:
     if _version(model) < OLDEST:
         model = version_converter.convert_version(model, OPSET)
     model = compose.add_prefix(model, INNER, rename_nodes=False)
+    for node in model.graph.node:  # what must stay exact is known by the beginning of its name
+        exact = EXACT if node.name.startswith(EXACT) else ""
+        node.name = f"{exact}{INNER}{node.name.removeprefix(EXACT)}" if node.name else ""
     del model.graph.value_info[:]
     return model
 

@@ -1,8 +1,8 @@
 """Half precision: a model whose weights and sums are float16, except where that would go wrong.
 
-A model goes in and another comes out, with the same inputs and outputs. Nodes that are named `exact.…` go on in float32,
-and values are converted where the two kinds meet. Tools that do this convert what passes between two exact nodes as
-well, and lose there what was to be kept.
+A model goes in and another comes out, with the same inputs and outputs. Nodes that are named `exact.…` go on in
+float32, and values are converted where the two kinds meet. Tools that do this (onnxruntime's own among them) convert
+what passes between two exact nodes as well, and lose there what was to be kept.
 """
 
 from __future__ import annotations
