@@ -2,7 +2,8 @@
 
 A tree of `weights.t7` goes in, a serialised model comes out: from `picture` float32 (N, 3, H, W), sRGB in 0..1, to
 `painting` in 0..1. What the network sees and gives back is jcjohnson/fast-neural-style's: blue, green, red in 0..255
-minus VGG's means. Batch normalisation works with its running statistics, as OpenCV has it.
+minus VGG's means. Batch normalisation works with its running statistics, as OpenCV has it. Weights stay float32: where
+nothing but batch normalisation holds the numbers together, rounding them can be seen.
 """
 
 from __future__ import annotations
@@ -125,9 +126,9 @@ class _Writer:
         groups = int(self.number(module, "groups", 1))
         shape = (inputs, outputs // groups) if enlarging else (outputs, inputs // groups)
         weight = self.array(module, "weight", inputs * outputs * height * width // groups)
-        names = [self.half(weight.reshape(*shape, height, width))]
+        names = [self.graph.constant(weight.reshape(*shape, height, width))]
         if isinstance(module.fields.get("bias"), np.ndarray) and module.fields["bias"].size:
-            names.append(self.half(self.array(module, "bias", outputs)))
+            names.append(self.graph.constant(self.array(module, "bias", outputs)))
         pads = [int(self.number(module, f"pad{side}", 0)) for side in "HW"] * 2
         strides = [int(self.number(module, f"d{side}", 1)) for side in "HW"]
         if not enlarging:
@@ -188,6 +189,3 @@ class _Writer:
 
     def lacks(self, module: Module, field: str) -> ModelDamaged:
         return ModelDamaged(text("weights.t7_field", name=self.name, kind=module.kind, field=field))
-
-    def half(self, weight: F32) -> str:
-        return self.graph.half(weight, f"w{len(self.graph.weights)}")
