@@ -85,7 +85,7 @@ class Card(BaseModel):
         teacher: whose knowledge it was distilled from.
         data: what it has seen.
         quality: measured figures with the command that measures them.
-        parity: greatest difference from what torch computes, by runtime.
+        parity: greatest difference from what torch computes, or what it was made from, by what was compared.
         channels: the order in which the first layer sees colours.
         value_range: of the input, before the mean is taken away.
         mean, std: taken away from and divided out of each channel, in the order of `channels` and the units of
@@ -225,8 +225,10 @@ class Network:
         card: its `file` need not lie anywhere.
         graph: the ONNX model.
         notes: what had to be found out about it, a line each, in the user's language.
+        source_sha256: of the file that it came in.
     """
 
     card: Card
     graph: bytes = field(repr=False)
     notes: tuple[str, ...] = ()
+    source_sha256: str | None = None

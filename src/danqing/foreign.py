@@ -25,9 +25,6 @@ from danqing.messages import text
 from danqing.weights import mat
 from danqing.weights.source import not_this, opened
 
-FED = ("channels", "value_range", "mean", "std", "layout", "output_range", "output_mean", "multiple_of", "min_size")
-"""What may be said of an ONNX model, because it cannot always be told: fields of its card."""
-
 KEPT_BYTES = 256 << 20
 """Networks that are kept in the cache folder."""
 
@@ -35,7 +32,9 @@ ONNX_BEGINS = b"\x08"
 """The key of `ir_version`, the first field of every model."""
 
 _KEPT = 1  # goes up when what is kept changes its meaning
-_PLAIN = {name: Card.model_fields[name].default for name in ("picture", "painting", *FED[:7])}
+_FORM = ("picture", "painting", "layout", "channels", "value_range", "mean", "std", "output_range", "output_mean")
+_OURS = {name: Card.model_fields[name].default for name in _FORM}
+"""How the graphs that we write are fed."""
 
 
 def is_network(path: str | Path) -> bool:
@@ -49,7 +48,7 @@ def read(path: str | Path, *, given: Mapping[str, Any] | None = None) -> Network
     Args:
         path: `.onnx`, `.t7` of jcjohnson/fast-neural-style, or `.pth`, `.pt`, `.model`, `.pkl` or `.safetensors` with
             the weights of pytorch/examples' fast_neural_style.
-        given: fields of `FED` that are known of an ONNX model.
+        given: fields of its card that are known of an ONNX model, because they cannot always be told.
 
     Raises:
         ModelMissing: no such file, or it needs an extra that is not installed.
@@ -79,8 +78,9 @@ def read(path: str | Path, *, given: Mapping[str, Any] | None = None) -> Network
         found = _from_onnx(data, name, given) if is_onnx else _converted(path, name)
         shelf.put(key, _packed(*found))
     card, graph, about = found
-    card = card.model_copy(update={"name": catalog.clean(path.stem), "file": name})
-    return Network(card, graph, _notes(card, name, about))
+    papers = {"name": catalog.clean(path.stem), "file": name, "origin": f"{name}: {card.origin}"}
+    card = card.model_copy(update=papers)
+    return Network(card, graph, _notes(card, name, about), hashlib.sha256(data).hexdigest())
 
 
 def notes(card: Card, name: str) -> tuple[str, ...]:
@@ -118,9 +118,8 @@ def _from_onnx(data: bytes, name: str, given: dict[str, Any]) -> Found:
     facts = dict(findings.facts) | given
     graph = data
     if findings.freed:
-        picture, layout = facts.get("picture", _PLAIN["picture"]), facts.get("layout", _PLAIN["layout"])
-        graph = onnx.freed(data, picture, layout)
-    papers = {"sha256": hashlib.sha256(graph).hexdigest(), "origin": name}
+        graph = onnx.freed(data, facts.get("picture", _OURS["picture"]), facts.get("layout", _OURS["layout"]))
+    papers = {"sha256": hashlib.sha256(graph).hexdigest(), "origin": "an ONNX model"}
     card = probe.UNKNOWN.model_copy(update=facts | papers)
     return card, graph, {"freed": findings.freed, "unsure": list(findings.unsure), "tried": True}
 
@@ -128,9 +127,9 @@ def _from_onnx(data: bytes, name: str, given: dict[str, Any]) -> Found:
 def _converted(path: Path, name: str) -> Found:
     network: Network = engines.verb("import")(path)
     card, graph = network.card, network.graph
-    facts: dict[str, Any] = {"origin": f"{name}: {card.origin}", "sha256": hashlib.sha256(graph).hexdigest()}
-    if path.suffix.lower() == ".t7":
-        facts |= {k: v for k, v in probe.explored(graph, name=name, given=_PLAIN).facts.items() if k not in _PLAIN}
+    facts: dict[str, Any] = {"sha256": hashlib.sha256(graph).hexdigest()}
+    if path.suffix.lower() == ".t7":  # of any make; what sizes it takes is seen when it runs
+        facts |= probe.explored(graph, name=name, given=_OURS).facts
     return card.model_copy(update=facts), graph, {}
 
 

@@ -146,7 +146,7 @@ def _from_file(path: str | Path, weight: float) -> tuple[Style, StyleSource]:
         return _from_picture(path, weight)
     network = foreign.read(path)
     name = bare_name(path)
-    reference = StyleSource(name=name, sha256=files.sha256(path), weight=_weight(weight, name))
+    reference = StyleSource(name=name, sha256=network.source_sha256, weight=_weight(weight, name))
     return Style(source=network, name=PurePath(name).stem, weight=weight), reference
 
 

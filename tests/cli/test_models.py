@@ -78,7 +78,12 @@ def test_an_onnx_model_is_imported_painted_with_and_removed(capsys: Said) -> Non
     said = capsys.readouterr()
     assert said.out == "着色\n" and "RGB in 0..1 (NCHW)" in said.err and "licence MIT" in said.err
     card = Card.load(catalog.home() / "models" / "着色" / "着色.toml")
-    assert (card.kind, card.license, card.picture, card.origin) == ("network", "MIT", "input1", "着色.onnx")
+    assert (card.kind, card.license, card.picture, card.origin) == (
+        "network",
+        "MIT",
+        "input1",
+        "着色.onnx: an ONNX model",
+    )
     assert main(["styles", "list"]) == 0 and "着色" in capsys.readouterr().out
     assert main(["models", "list", "--json"]) == 0
     assert {m["name"]: m["state"] for m in json.loads(capsys.readouterr().out)}["着色"] == "here"

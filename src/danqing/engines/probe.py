@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def explored(data: bytes, *, name: str, given: Mapping[str, Any]) -> Findings:
             capture_output=True,
             timeout=WAITED,
             check=False,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": _path()},
         )
     except subprocess.TimeoutExpired as error:
         raise ModelDamaged(text("engines.trial_timeout", name=name, seconds=WAITED)) from error
@@ -195,28 +196,23 @@ class _Trial:
         picture = known_picture(height, width)
         fixed, before = self.session, self.output(picture)
         try:
-            self.session = onnx.Session(
-                onnx.freed(self.data, self.card.picture, self.card.layout), name=self.name, threads=2
-            )
-            after, other = self.output(picture), known_picture(height + 64, width + 128)
-            same = before is not None and after is not None and np.allclose(before, after, rtol=1e-3, atol=1e-4)
-            larger = self.output(other)
+            free = onnx.freed(self.data, self.card.picture, self.card.layout)
+            self.session = onnx.Session(free, name=self.name, threads=2)
         except ModelDamaged:
-            same, larger, after = False, None, None
+            return False
+        after, larger = self.output(picture), self.output(known_picture(height + 64, width + 128))
         down, across = (self.card.layout.index(side) for side in "HW")
-        self.freed = (
-            same
-            and larger is not None
-            and after is not None
-            and (larger.shape[down] > after.shape[down] and larger.shape[across] > after.shape[across])
-        )
-        if self.freed:
-            self.know(fixed_size=None)
-            small = BASES[0], BASES[0]
-            self.base = small if self.output(known_picture(*small)) is not None else self.base
-        else:
+        if before is not None and after is not None and larger is not None and before.shape == after.shape:
+            away = float(np.abs(before - after).max() / max(float(np.abs(before).max()), 1e-9))
+            grows = larger.shape[down] > after.shape[down] and larger.shape[across] > after.shape[across]
+            self.freed = away < 1e-3 and grows
+        if not self.freed:
             self.session = fixed
-        return self.freed
+            return False
+        self.know(fixed_size=None, parity={"as exported": round(away, 6)})
+        if self.output(known_picture(BASES[0], BASES[0])) is not None:
+            self.base = BASES[0], BASES[0]
+        return True
 
     def find_least(self) -> None:
         """The smallest side that goes through, once it is known how to feed it."""
@@ -345,6 +341,11 @@ def _may_be(shape: tuple[int | None, ...], order: str) -> bool:
     if len(shape) != 4:
         return not shape
     return shape[order.index("C")] in (3, None) and shape[0] in (1, None)
+
+
+def _path() -> str:
+    """Where the process finds danqing, wherever this one found it."""
+    return os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
 
 
 def _main() -> None:
