@@ -18,6 +18,7 @@ import numpy as np
 
 from danqing import catalog, commission, engines, files, inputs, limits, machine
 from danqing.batch.photos import KEPT, Photo, masks, targets
+from danqing.card import Network
 from danqing.commission import Commission, OnDownload
 from danqing.engines import fast, vectors
 from danqing.errors import BadInput, UsageError
@@ -225,7 +226,8 @@ def _tried(
     order = commission.prepare(blank, styles, max_memory=max_memory, offline=offline, on_download=on_download, **rest)
     if order.recipe.engine in engines.BY_NAME:
         card, _ = vectors.of(order.styles, order.recipe)
-        catalog.find(card.name)
+        if not any(isinstance(style.source, Network) for style in order.styles):
+            catalog.find(card.name)
     return order
 
 

@@ -28,8 +28,8 @@ from danqing.messages import catalogue, text
 from danqing.work import Item, WorkList
 
 SHARED = (
-    "style", "mask", "protect", "preset", "max_memory", "runtime", "overwrite", "format", "no_recipe", "keep_gps",
-    "start", "encoder_weights", "content_layer", "style_layer",
+    "style", "mask", "protect", "model", "preset", "max_memory", "runtime", "overwrite", "format", "no_recipe",
+    "keep_gps", "start", "encoder_weights", "content_layer", "style_layer",
 )  # fmt: skip
 """Options that are `paint`'s too."""
 
