@@ -5,7 +5,7 @@ folder, forced to the disk, and given their name in one step that cannot lose a 
 bytes, not what the bytes mean.
 
 Where systems differ there is one function each, and the POSIX one's fallback is named beside it: `_publish_new`
-(hard link; without links, exclusive rename), `_sync_folder` (nothing to do on Windows), `_lock`/`_unlock` (flock;
+(hard link; without links, exclusive rename), `sync_folder` (nothing to do on Windows), `_lock`/`_unlock` (flock;
 msvcrt.locking).
 """
 
@@ -80,7 +80,7 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except FileExistsError as error:
         raise UsageError(text("files.exists", path=shown(target))) from error
     except OSError as error:
@@ -111,12 +111,12 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             for file in temporary.iterdir():
                 with file.open("rb+") as stream:
                     os.fsync(stream.fileno())
-            _sync_folder(temporary)
+            sync_folder(temporary)
             temporary.rename(target)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except OSError as error:
         raise write_failure(target, error) from error
 
@@ -270,8 +270,8 @@ def _publish_without_links(temporary: Path, target: Path) -> None:
         raise
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the new name itself durable. Windows cannot open folders, and keeps names durable in its journal."""
+def sync_folder(folder: Path) -> None:
+    """Make new names in a folder durable. Windows cannot open folders, and keeps names durable in its journal."""
     if sys.platform == "win32":
         return
     descriptor = os.open(folder, os.O_RDONLY)

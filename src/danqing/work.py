@@ -17,7 +17,7 @@ import json
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -190,6 +190,13 @@ class WorkList:
                         (TRIES, text("work.died"), holder),
                     ).rowcount
         return count
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Strike tasks off the list that are over."""
+        with self._transaction() as db:
+            db.executemany(
+                "DELETE FROM item WHERE key = ? AND state NOT IN ('queued', 'running')", [(key,) for key in keys]
+            )
 
     # ── looking ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

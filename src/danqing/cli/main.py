@@ -26,6 +26,7 @@ VERBS = {
     for verb in (
         "paint",
         "batch",
+        "studio",
         "redo",
         "train",
         "polish",

@@ -64,6 +64,32 @@ def load(
     return _from_bytes(read_bytes(source, called), called, keep_gps=keep_gps, max_pixels=max_pixels)
 
 
+def measure(data: bytes, *, name: str | None = None, max_pixels: int | None = None) -> tuple[str, check.Size]:
+    """The format of a picture's bytes and its (width, height) in px before it is turned, checked as `load` does.
+
+    Nothing is decoded, but HEIC, whose size is not told otherwise.
+
+    Raises:
+        BadPicture, DoesNotFit: as `load`.
+    """
+    called = shown(name) if name is not None else text("picture.from_memory")
+    kind = _format_of(data, called)
+    size = _check(data, kind, called)
+    if size is None and kind == "HEIC":
+        height, width = heif.decode(data, name=called, max_pixels=max_pixels).values.shape[:2]
+        size = width, height
+    elif size is None:
+        with (
+            pillow_kept_quiet(),
+            libtiff_kept_quiet(kind),
+            _one_line(called, kind),
+            Image.open(io.BytesIO(data), formats=(kind,)) as image,
+        ):
+            size = image.size
+    _check_size(size, kind, called, max_pixels)
+    return kind, size
+
+
 def read_bytes(source: str | Path | bytes | BinaryIO, name: str) -> bytes:
     """All bytes of a source, as far as they fit.
 

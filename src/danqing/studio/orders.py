@@ -1,0 +1,216 @@
+"""Orders: what a client wants painted, from the fields of a form.
+
+A form goes in; an `Order`, which holds names of files that we gave and knobs that were checked, comes out. Its fields
+are those of Recipe, read off the model, so that the schema of the service is the schema of the command line. A client
+names styles of the gallery and pictures that it sent, never a path.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from danqing.engines import NETWORK
+from danqing.errors import UsageError
+from danqing.image.fit import fitted_size
+from danqing.messages import text
+from danqing.picture import formats
+from danqing.recipe import Recipe
+from danqing.studio.refusal import Refused
+
+ID = r"[0-9a-f]{32}"
+
+KNOBS = tuple(
+    name
+    for name in Recipe.model_fields
+    if name not in {"version", "content", "styles", "protect", "start_picture", "encoder_weights"}
+)
+"""The fields of a recipe that a form may turn: all but references to files."""
+
+FORMATS = ("png", "jpeg", "webp", "avif", "tiff")
+"""What a painting is sent as: the formats that hold a recipe."""
+
+MAX_STYLES = 8
+MAX_STEPS = 2000
+
+_WEIGHTED = re.compile(r"(?s)(?P<name>.+):(?P<weight>\d{1,7}\.?\d{0,9}|\.\d{1,9})")
+
+Id = Annotated[str, Field(pattern=f"^{ID}$")]
+
+
+class Strict(BaseModel):
+    """What goes to workers and lies on the disk, as JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class File(Strict):
+    """A picture that a client sent.
+
+    Attributes:
+        id: under which it is kept.
+        name: what the client calls it, without folders.
+        sha256: of its bytes.
+    """
+
+    id: Id
+    name: str
+    sha256: str
+
+
+class Layer(Strict):
+    """One style of an order: a name of the gallery or a picture, its weight, and where it is painted."""
+
+    style: str | None = None
+    file: File | None = None
+    weight: float = Field(default=1.0, gt=0, le=1e6)
+    mask: File | None = None
+
+
+class Order(Strict):
+    """A painting that a client wants.
+
+    Attributes:
+        photo: what is painted.
+        layers: in which styles, and where.
+        protect: what of it is left alone.
+        knobs: fields of a recipe by name, checked.
+        format: of the file that comes out.
+        language: of the sentences that are said about it.
+    """
+
+    photo: File
+    layers: tuple[Layer, ...] = Field(min_length=1, max_length=MAX_STYLES)
+    protect: File | None = None
+    knobs: dict[str, Any] = {}
+    format: str = "png"
+    language: str | None = None
+
+    def recipe(self) -> Recipe:
+        """The knobs as a recipe.
+
+        Raises:
+            UsageError: they cannot be meant.
+        """
+        return Recipe().turned(self.knobs)
+
+    def files(self) -> tuple[File, ...]:
+        """Every picture that it refers to."""
+        several = (self.photo, self.protect, *(f for layer in self.layers for f in (layer.file, layer.mask)))
+        return tuple(file for file in several if file is not None)
+
+
+def read_knobs(fields: Mapping[str, str]) -> dict[str, Any]:
+    """The knobs that a form turns, checked.
+
+    Args:
+        fields: the text of every field of the form that is a knob, and perhaps a whole `recipe` as TOML, which the
+            single fields then change.
+
+    Raises:
+        UsageError, BadRecipe: unknown knobs, or values out of range, all of them listed.
+    """
+    base = Recipe.from_toml(fields["recipe"]) if fields.get("recipe") else Recipe()
+    kept = {name: getattr(base, name) for name in base.model_fields_set if name in KNOBS}
+    given = {name: _value(name, value) for name, value in fields.items() if name != "recipe" and value != ""}
+    for one, other in (("size", "width"), ("width", "size")):
+        if one in given and other not in given:
+            kept.pop(other, None)
+    turned = Recipe().turned(kept | given)
+    if turned.steps > MAX_STEPS:
+        raise UsageError(text("studio.steps", limit=MAX_STEPS))
+    return {name: getattr(turned, name) for name in kept | given}
+
+
+def _value(name: str, written: str) -> Any:
+    """A field's text as what the knob takes: tables are JSON, everything else is read by the model itself."""
+    if not written.lstrip().startswith("{"):
+        return written
+    try:
+        return json.loads(written)
+    except (ValueError, RecursionError):
+        raise UsageError(text("studio.not_json", name=name)) from None
+
+
+def read_style(written: str) -> tuple[str, float]:
+    """A style's name and weight from `NAME` or `NAME:WEIGHT`."""
+    match = _WEIGHTED.fullmatch(written)
+    return (match["name"], float(match["weight"])) if match else (written, 1.0)
+
+
+def read_format(written: str) -> str:
+    """The name of a format in which paintings are sent.
+
+    Raises:
+        UsageError: there is no such.
+    """
+    found = formats.by_name(written)
+    name = found.name.lower() if found else ""
+    if name not in FORMATS:
+        raise UsageError(text("picture.format", format=written[:20] or "-", formats=", ".join(FORMATS)))
+    return name
+
+
+def painted_size(order: Order, photo: tuple[int, int], *, unasked: int, pixels: int, edge: int) -> tuple[int, int]:
+    """(width, height) in px that a painting will have.
+
+    Args:
+        order: with its knobs.
+        photo: (width, height) of the photo.
+        unasked: long side where no size is asked for.
+        pixels, edge: the most that is painted.
+
+    Raises:
+        Refused: more than that.
+    """
+    recipe = order.recipe()
+    if recipe.square:
+        photo = (min(photo), min(photo))
+    size = unasked if recipe.size is None and recipe.width is None else recipe.size
+    wanted = fitted_size(photo, size=size, width=recipe.width, enlarge=recipe.enlarge)
+    if wanted[0] * wanted[1] > pixels or max(wanted) > edge:
+        line = text("studio.size", width=wanted[0], height=wanted[1], megapixels=f"{pixels / 1e6:g}", edge=edge)
+        raise Refused("too_large", line)
+    return wanted
+
+
+def at_once(order: Order, learnt: Sequence[str], networks: Sequence[str]) -> bool:
+    """Whether it is painted in one pass, as `commission` decides it.
+
+    Args:
+        order: with its knobs.
+        learnt: the styles that a network here has learnt.
+        networks: the networks here.
+    """
+    recipe = order.recipe()
+    known = NETWORK in networks or all(layer.style in learnt for layer in order.layers)
+    return recipe.engine == "fast" or (recipe.engine == "auto" and not recipe.of_optimization() and known)
+
+
+def schema() -> dict[str, Any]:
+    """The form of a painting as OpenAPI describes it: the fields of Recipe with their ranges and help."""
+    model = Recipe.model_json_schema()
+    said = {name: model["properties"][name] | {"description": text(f"recipe.{name}")} for name in KNOBS}
+    for field in said.values():
+        field.pop("engine", None)
+        field.pop("unit", None)
+        if (default := field.get("default", ...)) is None:
+            field.pop("default", default)
+    picture = {"type": "string", "format": "binary"}
+    kept = {"type": "string", "pattern": f"^{ID}$"}
+    style = {"oneOf": [picture, {"type": "string", "maxLength": 120}]}
+    own = {
+        "photo": {"oneOf": [picture, kept], "description": text("studio.field_photo")},
+        "style": {"type": "array", "items": style, "maxItems": MAX_STYLES, "description": text("studio.field_style")},
+        "weight": {"type": "array", "items": {"type": "number"}, "description": text("studio.field_weight")},
+        "mask": {"type": "array", "items": {"oneOf": [picture, kept]}, "description": text("studio.field_mask")},
+        "protect": {"oneOf": [picture, kept], "description": text("studio.field_protect")},
+        "recipe": {"type": "string", "description": text("studio.field_recipe")},
+        "format": {"type": "string", "enum": list(FORMATS), "description": text("studio.field_format")},
+        "job": {"type": "boolean", "description": text("studio.field_job")},
+    }
+    return {"type": "object", "required": ["photo", "style"], "properties": own | said}

@@ -1,0 +1,257 @@
+"""The studio itself: what its routes do, without HTTP's shapes.
+
+It holds the pictures, the workers and the jobs. One worker looks at pictures and paints previews, so that neither
+waits behind a large painting; the others paint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from danqing import catalog, commission
+from danqing.errors import DanqingError
+from danqing.messages import language
+from danqing.studio.doors import Doors
+from danqing.studio.jobs import Jobs, paint_task, polish_task
+from danqing.studio.keys import Keys
+from danqing.studio.orders import File, Order, at_once, painted_size
+from danqing.studio.pool import Answer, Died, Pool, Stalled
+from danqing.studio.refusal import Refused, refusal
+from danqing.studio.settings import Settings
+from danqing.studio.store import Store
+
+LOOK, PREVIEW, THUMBNAIL = 0, 5, 20
+"""Priorities of what the quick worker does; lower is sooner."""
+
+SWEEP = 30.0
+"""Seconds between two looks for what is too old."""
+
+PREVIEW_SECONDS = 30.0
+
+
+class Studio:
+    """Everything that requests share.
+
+    Args:
+        settings: limits, and where things lie.
+        keys: that let strangers in; None where no token is asked for.
+    """
+
+    def __init__(self, settings: Settings, keys: Keys | None = None) -> None:
+        self.settings = settings
+        self.doors = Doors(settings, keys)
+        self.store = Store(settings.folder / "pictures", quota=settings.quota, age=settings.age)
+        self.quick, self.painters = Pool(1, settings), Pool(settings.workers, settings)
+        self.jobs = Jobs(settings.folder / "jobs", self.painters, settings)
+        self._previews: dict[str, asyncio.Task[Answer]] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+        self._usual = 1.0  # s that a painting took of late
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """The studio with its workers; all of them are gone at the end."""
+        await self.quick.start()
+        await self.painters.start()
+        try:
+            await self.jobs.start()
+            self._sweeper = asyncio.create_task(self._sweep())
+            yield
+        finally:
+            if self._sweeper is not None:
+                self._sweeper.cancel()
+            await self.jobs.close()
+            await self.quick.close()
+            await self.painters.close()
+
+    # ── whether there is room ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def admit(self, visitor: str) -> None:
+        """Refuse a painting that would wait too long.
+
+        Raises:
+            Refused: the queue is full, or this visitor has enough in it.
+        """
+        jobs = await self.jobs.unfinished()
+        if self.painters.waiting + jobs >= self.settings.queue:
+            raise Refused("busy", retry=self._usual * self.settings.queue / self.settings.workers / 4)
+        if self.settings.guarded and await self.jobs.unfinished(visitor) >= self.settings.each:
+            raise Refused("busy", retry=self._usual * 4)
+
+    # ── pictures ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def look(self, files: Sequence[File]) -> list[dict[str, Any]]:
+        """What pictures are.
+
+        Raises:
+            Refused: one is no picture, damaged, or too large.
+        """
+        named = [(str(self.store.path(file.id)), file.name) for file in files]
+        order = {"do": "look", "files": named, "language": language()}
+        about, _ = await self._quick(order, priority=LOOK)
+        found: list[dict[str, Any]] = about["files"]
+        return found
+
+    async def preview(self, order: Order, visit: str) -> Answer:
+        """A painting at the size of a preview; of one visit, a later one takes the place of an earlier.
+
+        Raises:
+            Refused: it cannot be painted, or a later one was asked for.
+        """
+        if (earlier := self._previews.get(visit)) is not None:
+            earlier.cancel()
+        work = {"do": "preview", "order": order.model_dump(mode="json"), "folder": str(self.store.folder)}
+        task = asyncio.create_task(self._quick(work | {"language": language()}, priority=PREVIEW))
+        self._previews[visit] = task
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if self._previews.get(visit) is task:  # it is the visitor who has gone
+                task.cancel()
+                raise
+            raise Refused("superseded") from None
+        finally:
+            if self._previews.get(visit) is task:
+                del self._previews[visit]
+
+    async def thumbnails(self, photo: File, styles: Sequence[str], size: int) -> AsyncIterator[tuple[str, bytes]]:
+        """A picture painted small in every style, one after the other; others go in between."""
+        for name in styles:
+            found: list[bytes] = []
+            order = {
+                "do": "thumbnails", "folder": str(self.store.folder), "photo": photo.id, "size": size, "styles": [name],
+            }  # fmt: skip
+            with contextlib.suppress(Refused):
+                await self._quick(order, priority=THUMBNAIL, on_event=lambda _, p, found=found: found.append(p))
+            if found:
+                yield name, found[0]
+
+    async def _quick(self, order: dict[str, Any], *, priority: int, on_event: Any = None) -> Answer:
+        try:
+            return await self.quick.run(order, priority=priority, seconds=PREVIEW_SECONDS, on_event=on_event)
+        except (Died, Stalled):
+            raise Refused("killed") from None
+
+    # ── paintings ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def is_short(self, order: Order) -> bool:
+        """Whether an order is painted while its client waits.
+
+        Raises:
+            Refused: it names a style that is not here, or is larger than anything that is painted here.
+        """
+        looks = await self.look(order.files())
+        entries = await asyncio.to_thread(gallery)
+        known = [entry.name for entry in entries]
+        for layer in order.layers:
+            if layer.style is not None and layer.style not in known:
+                await asyncio.to_thread(check_style, layer.style)
+        learnt = [entry.name for entry in entries if entry.network]
+        networks = [card.name for card in await asyncio.to_thread(catalog.cards)]
+        fast = at_once(order, learnt, networks)
+        if not fast:
+            self.check_torch()
+        width, height = painted_size(
+            order,
+            (looks[0]["width"], looks[0]["height"]),
+            unasked=commission.UNASKED["fast"] if fast else commission.UNASKED_ELSE,
+            pixels=self.settings.pixels,
+            edge=self.settings.edge,
+        )
+        return fast and width * height <= self.settings.at_once
+
+    def check_torch(self) -> None:
+        """Refuse what needs torch where it is not installed.
+
+        Raises:
+            Refused: with what to install.
+        """
+        if find_spec("torch") is None:
+            raise Refused("needs")
+
+    async def paint(self, order: Order) -> Answer:
+        """Paint while the client waits; a worker that dies is given one more chance.
+
+        Raises:
+            Refused: it cannot be painted, or takes too long.
+        """
+        work = {"do": "paint", "order": order.model_dump(mode="json"), "folder": str(self.store.folder)}
+        for again in (True, False):
+            try:
+                about, data = await self.painters.run(
+                    work | {"language": language()}, seconds=self.settings.wait_seconds
+                )
+            except Died:
+                if again:
+                    continue
+                raise Refused("killed") from None
+            except Stalled:
+                raise Refused("killed") from None
+            self._usual += 0.2 * (about["seconds"] - self._usual)
+            return about, data
+        raise AssertionError("not reached")
+
+    async def submit(self, order: Order, visitor: str) -> dict[str, Any]:
+        """Put a painting on the list."""
+        files = [(file, self.store.path(file.id)) for file in order.files()]
+        return await self.jobs.submit(paint_task(order, visitor), dict(files).items())
+
+    # ── the gallery ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def polish(self, painting: File, name: str, *, seconds: float, visitor: str) -> dict[str, Any]:
+        """Put the polishing of a painting on the list."""
+        self.check_torch()
+        try:
+            await asyncio.to_thread(catalog.check_style_name, name)
+        except DanqingError as error:
+            raise refusal(error) from error
+        task = polish_task(painting, name, seconds=seconds, language=language(), visitor=visitor)
+        return await self.jobs.submit(task, [(painting, self.store.path(painting.id))])
+
+    async def adopt(self, file: File, name: str | None) -> str:
+        """Take a style file into the gallery; its name there."""
+        order = {"do": "adopt", "path": str(self.store.path(file.id)), "name": name, "language": language()}
+        about, _ = await self._quick(order, priority=LOOK)
+        return str(about["style"])
+
+    async def picture(self, name: str, size: int) -> bytes:
+        """The picture of a style of the gallery."""
+        order = {"do": "picture", "style": name, "size": size, "language": language()}
+        _, data = await self._quick(order, priority=THUMBNAIL)
+        return data
+
+    async def remove(self, name: str) -> None:
+        """Take a style of the user's own out of the gallery."""
+        try:
+            file = await asyncio.to_thread(catalog.own_file, name)
+        except DanqingError as error:
+            raise refusal(error) from error
+        await asyncio.to_thread(file.unlink, missing_ok=True)
+
+    # ── tidying ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.to_thread(self.store.sweep)
+            await asyncio.to_thread(self.jobs.sweep)
+            await asyncio.sleep(SWEEP)
+
+
+def gallery() -> list[catalog.StyleEntry]:
+    """The styles of the gallery."""
+    return list(catalog.styles())
+
+
+def check_style(name: str) -> None:
+    """Refuse a name that is not in the gallery, with those that are.
+
+    Raises:
+        Refused: it is not.
+    """
+    try:
+        catalog.style(name)
+    except DanqingError as error:
+        raise refusal(error) from error
