@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from danqing import machine
 from danqing.studio.refusal import Refused
 from danqing.studio.settings import Settings
 
@@ -29,6 +30,8 @@ Answer = tuple[dict[str, Any], bytes]
 
 GRACE = 10.0
 """Seconds that a worker has to stop."""
+
+_THREADS = (machine.CORES, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 _LINE = 8 << 20
 """Bytes of the longest line of a worker."""
@@ -167,8 +170,8 @@ class _Process:
         limits = {name: getattr(settings, name) for name in ("pixels", "edge", "memory", "file")}
         limits["seconds"] = int(settings.job_seconds * 2)
         environment = dict(os.environ)
-        if settings.threads is not None:
-            environment |= {"OMP_NUM_THREADS": str(settings.threads)}
+        if settings.workers > 1:
+            environment |= dict.fromkeys(_THREADS, str(max(1, machine.cores() // settings.workers)))
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "danqing.studio.worker", json.dumps(limits),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=_LINE, env=environment,

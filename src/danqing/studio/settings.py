@@ -27,7 +27,6 @@ class Settings:
         insecure: let strangers in without a token.
         folder: where pictures, jobs and the token lie.
         workers: processes that paint; one more looks at pictures and paints previews.
-        threads: that each of them computes with; None = as many as the runtime takes.
         body: bytes of a request at most.
         files, fields, field: files and fields of a form at most, and bytes of a field.
         uploads: bytes that all requests may be sending at one time.
@@ -52,7 +51,6 @@ class Settings:
     folder: Path = dataclasses.field(default_factory=lambda: catalog.home() / "studio")
 
     workers: int = dataclasses.field(default_factory=lambda: max(1, machine.cores() // 4))
-    threads: int | None = None
 
     body: int = 25_000_000
     files: int = 8
