@@ -272,6 +272,8 @@ def test_s17_what_came_is_logged_without_its_name(serve: Serve) -> None:
 
 
 def test_answers_speak_the_language_that_is_asked_for(client: Any) -> None:
-    answer = client.post(PAINT, headers={"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"}, data={"x": "1"}, files={"y": b"z"})
+    answer = client.post(
+        PAINT, headers={"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"}, data={"x": "1"}, files={"y": b"z"}
+    )
     assert re.search(r"[\u4e00-\u9fff]", answer.json()["error"]["message"])
     assert "unknown" in client.post(PAINT, headers={"Accept-Language": "fr, en;q=0.5"}, **form(x="1")).text

@@ -122,6 +122,8 @@ class Pool:
     async def _next(self, priority: int) -> _Process:
         if self._idle:
             process = self._idle.pop()
+            if not process.alive:
+                process = await _Process.started(self.settings)
             self._busy.add(process)
             return process
         future: asyncio.Future[_Process] = asyncio.get_running_loop().create_future()
@@ -163,6 +165,7 @@ class _Process:
     def __init__(self, process: asyncio.subprocess.Process, stall: float) -> None:
         self.process, self.stall = process, stall
         self.done, self.peak = 0, 0
+        self.worn_out = False
         self._doing = False
 
     @classmethod
@@ -184,8 +187,9 @@ class _Process:
         return self.process.returncode is None
 
     def worn(self, settings: Settings) -> bool:
-        """Whether it has done its share, holds on to much memory, or has died."""
-        return self.done >= settings.recycle or self.peak > settings.resident or not self.alive
+        """Whether it has done its share, holds on to much memory, met a fault, or has died."""
+        spent = self.done >= settings.recycle or self.peak > settings.resident
+        return spent or self.worn_out or not self.alive
 
     async def do(
         self, order: dict[str, Any], *, seconds: float, on_event: OnEvent | None, stop: asyncio.Event | None
@@ -205,7 +209,8 @@ class _Process:
                     return header["done"], payload
                 if "error" in header:
                     self._doing = False
-                    if header.get("detail"):
+                    self.worn_out = header["worn"]
+                    if header["detail"]:
                         log.error("worker: %s", header["detail"])
                     raise Refused(header["error"]["code"], header["error"]["message"])
                 if on_event is not None:

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from danqing import engines
+from danqing.files import harmless, shown
 from danqing.messages import catalogue, text
 from danqing.picture import formats
 from danqing.recipe import Recipe
@@ -451,11 +452,11 @@ def file_name(order: Order) -> str:
 
 def stem(name: str) -> str:
     """A file's name without its ending."""
-    return re.sub(r"\.[^.]{1,5}$", "", name)
+    return re.sub(r"\.[^.]{0,5}$", "", name).rstrip(". ")
 
 
 def disposition(name: str) -> str:
     """A Content-Disposition that names a file and cannot be anything else (RFC 6266)."""
-    safe = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name).strip(". ") or "painting"
+    safe = harmless(shown(name)).strip(". ") or "painting"
     plain = unicodedata.normalize("NFKD", safe).encode("ascii", "replace").decode().replace("?", "_")
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(safe, safe='')}"

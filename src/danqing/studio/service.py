@@ -130,10 +130,7 @@ class Studio:
                 yield name, found[0]
 
     async def _quick(self, order: dict[str, Any], *, priority: int, on_event: Any = None) -> Answer:
-        try:
-            return await self.quick.run(order, priority=priority, seconds=PREVIEW_SECONDS, on_event=on_event)
-        except (Died, Stalled):
-            raise Refused("killed") from None
+        return await _twice(self.quick, order, priority=priority, seconds=PREVIEW_SECONDS, on_event=on_event)
 
     # ── paintings ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -173,26 +170,16 @@ class Studio:
             raise Refused("needs")
 
     async def paint(self, order: Order) -> Answer:
-        """Paint while the client waits; a worker that dies is given one more chance.
+        """Paint while the client waits.
 
         Raises:
             Refused: it cannot be painted, or takes too long.
         """
         work = {"do": "paint", "order": order.model_dump(mode="json"), "folder": str(self.store.folder)}
-        for again in (True, False):
-            try:
-                about, data = await self.painters.run(
-                    work | {"language": language()}, seconds=self.settings.wait_seconds
-                )
-            except Died:
-                if again:
-                    continue
-                raise Refused("killed") from None
-            except Stalled:
-                raise Refused("killed") from None
-            self._usual += 0.2 * (about["seconds"] - self._usual)
-            return about, data
-        raise AssertionError("not reached")
+        work |= {"language": language()}
+        about, data = await _twice(self.painters, work, seconds=self.settings.wait_seconds)
+        self._usual += 0.2 * (about["seconds"] - self._usual)
+        return about, data
 
     async def submit(self, order: Order, visitor: str) -> dict[str, Any]:
         """Put a painting on the list."""
@@ -238,6 +225,19 @@ class Studio:
             await asyncio.to_thread(self.store.sweep)
             await asyncio.to_thread(self.jobs.sweep)
             await asyncio.sleep(SWEEP)
+
+
+async def _twice(pool: Pool, order: dict[str, Any], **options: Any) -> Answer:
+    """Have an order done; where its worker dies, once more, and then it is given up."""
+    for last in (False, True):
+        try:
+            return await pool.run(order, **options)
+        except Died:
+            if last:
+                raise Refused("killed") from None
+        except Stalled:
+            raise Refused("killed") from None
+    raise AssertionError  # not reached
 
 
 def gallery() -> list[catalog.StyleEntry]:

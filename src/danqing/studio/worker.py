@@ -99,7 +99,8 @@ class Worker:
                 except Exception as error:  # whatever happens to one order, the next one is done
                     code, message = told(error)
                     detail = "".join(traceback.format_exception(error))[-4000:] if code in ("failed", "model") else ""
-                    self.say({"error": {"code": code, "message": message}, "detail": detail})
+                    worn = bool(detail) or isinstance(error, MemoryError)
+                    self.say({"error": {"code": code, "message": message}, "detail": detail, "worn": worn})
 
     def say(self, header: dict[str, Any], payload: bytes = b"") -> None:
         """Send an answer."""
