@@ -110,6 +110,7 @@ def test_f8_a_job_whose_worker_dies_twice_is_given_up(serve: Serve) -> None:
         for _ in range(2):
             for worker in served.workers():
                 os.kill(worker, 9)
+            eventually(lambda: state(client, job).get("progress", {}).get("step", 0) < 2)
             over = eventually(
                 lambda: (
                     state(client, job)["state"] == "failed" or state(client, job).get("progress", {}).get("step", 0) > 1

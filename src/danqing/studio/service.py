@@ -32,6 +32,9 @@ SWEEP = 30.0
 
 PREVIEW_SECONDS = 30.0
 
+LEISURE = 40
+"""Twentieths of a second that a thumbnail gives way to a painting."""
+
 
 class Studio:
     """Everything that requests share.
@@ -120,6 +123,7 @@ class Studio:
     async def thumbnails(self, photo: File, styles: Sequence[str], size: int) -> AsyncIterator[tuple[str, bytes]]:
         """A picture painted small in every style, one after the other; others go in between."""
         for name in styles:
+            await self._leisure()
             found: list[bytes] = []
             order = {
                 "do": "thumbnails", "folder": str(self.store.folder), "photo": photo.id, "size": size, "styles": [name],
@@ -128,6 +132,13 @@ class Studio:
                 await self._quick(order, priority=THUMBNAIL, on_event=lambda _, p, found=found: found.append(p))
             if found:
                 yield name, found[0]
+
+    async def _leisure(self) -> None:
+        """Wait a little while something is painted for which somebody waits."""
+        for _ in range(LEISURE):
+            if not self.painters.busy:
+                return
+            await asyncio.sleep(0.05)
 
     async def _quick(self, order: dict[str, Any], *, priority: int, on_event: Any = None) -> Answer:
         return await _twice(self.quick, order, priority=priority, seconds=PREVIEW_SECONDS, on_event=on_event)
