@@ -44,6 +44,8 @@ def test_every_import_is_declared(module: Module) -> None:
         declared |= as_modules(EXTRAS["heif"])
     if module.room in ("engines", "cli"):
         declared |= as_modules(EXTRAS["openvino"])
+    if module.room == "studio":
+        declared |= as_modules(EXTRAS["studio"])
     if module.room == "weights":
         declared |= as_modules(EXTRAS["torch"]) & {"scipy"}
     assert foreign(module) <= declared

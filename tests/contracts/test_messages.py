@@ -67,8 +67,30 @@ def test_every_key_asked_for_exists_with_its_fields(module: Module) -> None:
                 assert any(pattern(key).fullmatch(known) for known in ENTRIES), f"{line}: no sentence fits"
 
 
+PAGE = sorted(path for path in (PACKAGE / "studio" / "static").rglob("*") if path.suffix in (".js", ".html"))
+
+
+def asked_for_by_the_page() -> set[str]:
+    """The sentences that the studio's scripts and markup name, whole or by how they begin."""
+    source = "".join(path.read_text(encoding="utf-8") for path in PAGE)
+    whole = set(re.findall(r"[\"'`]([a-z_]+)[\"'`]", source))
+    regions = {f"region_{name}" for name in re.findall(r'data-region="(\w+)"', source)}
+    begun = tuple(re.findall(r"`([a-z]+_)\$\{", source))
+    return {f"page.{name}" for name in CATALOGUES["page"] if name in whole | regions or name.startswith(begun)}
+
+
+def test_the_page_asks_for_sentences_that_exist() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in PAGE)
+    asked = re.findall(r'\bt\("(\w+)"', source) + re.findall(r'data-(?:t|label|placeholder)="(\w+)"', source)
+    asked += [f"region_{name}" for name in re.findall(r'data-region="(\w+)"', source)]
+    assert set(asked) <= set(CATALOGUES["page"])
+    for key, given in re.findall(r'\bt\("(\w+)", \{([^}]*)\}', source):
+        named = set(re.findall(r"(\w+)(?=\s*[:,]|\s*$)", re.sub(r":\s*[^,]+", ":", given)))
+        assert fields(CATALOGUES["page"][key]["en"]) <= named, key
+
+
 def test_every_sentence_is_used() -> None:
-    used: set[str] = set()
+    used: set[str] = asked_for_by_the_page()
     for module in modules():
         for node in ast.walk(module.tree):
             match node:

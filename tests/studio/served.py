@@ -1,4 +1,4 @@
-"""A studio with settings of a test's choice: `python -m tests.studio.served '{"port": 0}'` prints its port and serves."""
+"""A studio with settings of a test's choice: `python -m tests.studio.served JSON` prints its port and serves."""
 
 from __future__ import annotations
 

@@ -82,8 +82,8 @@ def test_s2_strangers_need_the_token(serve: Serve) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "localhost:80:90", "a@localhost", "localhost@evil.example",
-     "", "127.1", "0.0.0.0", "[::1", "localhost/", "localhost:x"],
+    ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "localhost:80:90", "a@localhost",
+     "localhost@evil.example", "", "127.1", "0.0.0.0", "[::1", "localhost/", "localhost:x"],
 )  # fmt: skip
 def test_s3_names_that_are_not_ours_are_refused(served: Served, host: str) -> None:
     answer = spoken(served, f"GET /api/v1/styles HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())

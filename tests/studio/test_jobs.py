@@ -1,4 +1,4 @@
-"""Jobs: they outlive clients, workers and the server, are cancelled for good, and are not too many: F8, F11, F12, S15."""
+"""Jobs outlive clients, workers and the server, are cancelled for good, and are not too many: F8, F11, F12, S15."""
 
 from __future__ import annotations
 

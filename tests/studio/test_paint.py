@@ -273,8 +273,9 @@ def test_s8_a_painting_beyond_the_memory_is_refused_and_the_next_one_is_painted(
 # ── S9, S10, S12: names ─────────────────────────────────────────────────────────────────────────────────────────────
 
 PATHS = (
-    "../../../etc/passwd", "..%2f..%2fetc%2fpasswd", "%2e%2e/%2e%2e/etc/passwd", "..%5C..%5Cwindows%5Cwin.ini", "/etc/passwd",
-    "//server/share", "\\\\server\\share", "%00", "a%00b", "C:%5Cwindows", "x" * 300, "static./app.js", "....//....//etc/passwd",
+    "../../../etc/passwd", "..%2f..%2fetc%2fpasswd", "%2e%2e/%2e%2e/etc/passwd", "..%5C..%5Cwindows%5Cwin.ini",
+    "/etc/passwd", "//server/share", "\\\\server\\share", "%00", "a%00b", "C:%5Cwindows", "x" * 300,
+    "static./app.js", "....//....//etc/passwd",
 )  # fmt: skip
 
 
@@ -367,6 +368,11 @@ def test_every_refusal_has_a_sentence() -> None:
     from danqing.studio.refusal import STATUS
 
     assert {f"refused_{code}" for code in STATUS} <= set(catalogue("studio"))
+
+
+def test_best_quality_needs_the_picture_of_a_style(client: Any) -> None:
+    answer = paint(client, picture(), engine="optimize")
+    assert answer.status_code == 422 and "reeds" in answer.json()["error"]["message"]
 
 
 def test_a_job_is_made_of_what_takes_long(client: Any) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from importlib.util import find_spec
+from importlib import metadata
 from typing import Any
 
 from danqing import catalog, commission
 from danqing.errors import DanqingError
-from danqing.messages import language
+from danqing.messages import language, text
 from danqing.studio.doors import Doors
 from danqing.studio.jobs import Jobs, paint_task, polish_task
 from danqing.studio.keys import Keys
@@ -162,6 +162,10 @@ class Studio:
         fast = at_once(order, learnt, networks)
         if not fast:
             self.check_torch()
+            pictures = {entry.name for entry in entries if entry.path is not None or entry.file is not None}
+            for layer in order.layers:
+                if layer.style is not None and layer.style not in pictures:
+                    raise Refused("usage", text("studio.no_original", name=layer.style))
         width, height = painted_size(
             order,
             (looks[0]["width"], looks[0]["height"]),
@@ -177,8 +181,10 @@ class Studio:
         Raises:
             Refused: with what to install.
         """
-        if find_spec("torch") is None:
-            raise Refused("needs")
+        try:
+            metadata.version("torch")
+        except metadata.PackageNotFoundError:
+            raise Refused("needs") from None
 
     async def paint(self, order: Order) -> Answer:
         """Paint while the client waits.

@@ -86,7 +86,7 @@ function showBlob(blob) {
 function showJob(job) {
   const over = ["done", "failed", "cancelled"].includes(job.state);
   $("job").hidden = over;
-  $("best").disabled = $("polish").disabled = !over || Boolean(about.needs);
+  for (const id of ["best", "polish"]) $(id).hidden = !over;
   const { step = 0, steps = 0, remaining = 0 } = job.progress ?? {};
   $("job-progress").value = steps ? step / steps : 0;
   const minutes = remaining >= 90 ? t("minutes", { minutes: Math.round(remaining / 60) }) : t("seconds_left", { seconds: Math.max(1, Math.round(remaining)) });
@@ -99,7 +99,9 @@ listen((what) => {
   if (what !== "photo") drawLayers();
   gallery.mark(state.layers.map((layer) => layer.name));
   $("download").disabled = !state.photo || !state.layers.length;
-  $("best").disabled = $("download").disabled || Boolean(about.needs);
+  const learnt = state.layers.filter((layer) => layer.name && !layer.picture);
+  $("best").disabled = $("download").disabled || Boolean(about.needs) || learnt.length > 0;
+  $("best").title = learnt.length ? t("best_needs", { names: learnt.map((layer) => layer.title).join(", ") }) : "";
   $("polish").disabled = Boolean(about.needs) || !state.layers.some((layer) => layer.id);
   if (!camera.stream) painter.changed();
 });
@@ -148,7 +150,7 @@ function forgetRegions() {
 
 // ── styles ──
 
-const ofGallery = (entry) => newLayer({ name: entry.name, title: gallery.titleOf(entry), image: gallery.images.get(entry.name) ?? (entry.picture ? `/api/v1/styles/${encodeURIComponent(entry.name)}/picture?size=128` : "") });
+const ofGallery = (entry) => newLayer({ name: entry.name, picture: entry.picture, title: gallery.titleOf(entry), image: gallery.images.get(entry.name) ?? (entry.picture ? `/api/v1/styles/${encodeURIComponent(entry.name)}/picture?size=128` : "") });
 
 function pick(entry) {
   stopBrushing();

@@ -13,7 +13,7 @@ function element(name, text, parts = []) {
 
 async function examples() {
   for (const [ending, name] of Object.entries(NAMES)) {
-    const code = await (await fetch(`/static/examples/paint.${ending}`)).text();
+    const code = await (await fetch(`/static/examples/paint.${ending}.txt`)).text();
     const filled = code.replaceAll("http://127.0.0.1:8765", location.origin);
     document.getElementById("examples").append(element("h2", name), element("pre", filled));
   }

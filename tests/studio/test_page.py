@@ -1,0 +1,289 @@
+"""The page in a real browser: everything a person does there, without an error and without a request to elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from danqing.picture import provenance
+from danqing.recipe import Recipe
+from danqing.studio.app import STATIC
+from tests.studio.conftest import Served, picture
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = playwright.expect
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+SLOW = 90_000  # ms
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here (Debian: apt install chromium)")
+    camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    with playwright.sync_playwright() as play:
+        found = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *camera])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def open_page(browser: Any, served: Served) -> Iterator[Open]:
+    """Pages that are watched: no error in the console, nothing asked of anybody else."""
+    wrong: list[str] = []
+    contexts = []
+
+    def start(**options: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, "locale": "en-US"} | options)
+        contexts.append(context)
+        context.set_default_timeout(SLOW)
+        page = context.new_page()
+        page.on("console", lambda m: wrong.append(f"console: {m.text}") if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        page.on("response", lambda r: wrong.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+        page.on(
+            "request", lambda r: None if r.url.startswith((served.address, "blob:", "data:")) else wrong.append(r.url)
+        )
+        page.goto(served.address)
+        page.locator("body[data-ready]").wait_for()
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+    superseded = re.compile(r"^409 .*/preview$|status of 409")
+    assert [line for line in wrong if not superseded.search(line)] == []
+
+
+def drop(page: Any, data: bytes, name: str, *, on: str = "#stage", kind: str = "image/png") -> None:
+    """Drop a file on a part of the page."""
+    made = page.evaluate_handle(
+        """([data, name, type]) => {
+            const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([bytes], name, { type }));
+            return transfer;
+        }""",
+        [base64.b64encode(data).decode(), name, kind],
+    )
+    for event in ("dragenter", "dragover", "drop"):
+        page.dispatch_event(on, event, {"dataTransfer": made})
+
+
+def style(page: Any, name: str) -> Any:
+    return page.locator(f'#gallery li[data-name="{name}"] .pick')
+
+
+def painted(page: Any) -> None:
+    """Wait for the full painting."""
+    expect(page.locator("#status")).to_have_text(re.compile("painted in|用时"), timeout=SLOW)
+
+
+def begin(page: Any, *, photo: bytes | None = None) -> None:
+    drop(page, photo or picture((240, 160)), "桂林 山水.png")
+    expect(page.locator("painting-view")).to_be_visible()
+    style(page, "reeds").click()
+    painted(page)
+
+
+def downloaded(page: Any) -> tuple[str, bytes]:
+    with page.expect_download() as download:
+        page.locator("#download").click()
+    return download.value.suggested_filename, Path(download.value.path()).read_bytes()
+
+
+def test_a_photo_is_dropped_painted_and_downloaded_with_its_recipe(open_page: Open) -> None:
+    page = open_page()
+    begin(page)
+    expect(style(page, "smoke").locator("img")).to_have_attribute("src", re.compile("^data:image/jpeg"), timeout=SLOW)
+    name, data = downloaded(page)
+    assert name == "桂林 山水.reeds.png"
+    recipe = Recipe.from_toml(provenance.read(data) or "")
+    assert [s.name for s in recipe.styles] == ["reeds"] and recipe.content and recipe.content.name == "桂林 山水.png"
+    expect(page.locator("#history li")).to_have_count(1)
+
+
+def test_styles_are_mixed_and_knobs_are_turned(open_page: Open) -> None:
+    page = open_page()
+    begin(page)
+    page.locator('#gallery li[data-name="smoke"] .more').click()
+    expect(page.locator("#layers .weight:visible")).to_have_count(2)
+    page.locator("#layers .weight").first.fill("0.5")
+    page.locator("#strength").fill("0.6")
+    page.locator("#keep_color").select_option("luminance")
+    page.locator("#format").select_option("webp")
+    name, data = downloaded(page)
+    recipe = Recipe.from_toml(provenance.read(data) or "")
+    assert name.endswith(".webp")
+    assert [(s.name, s.weight) for s in recipe.styles] == [("reeds", 0.5), ("smoke", 1.0)]
+    assert (recipe.strength, recipe.keep_color) == (0.6, "luminance")
+
+
+def test_a_dropped_painting_becomes_a_style(open_page: Open) -> None:
+    page = open_page()
+    begin(page)
+    drop(page, picture((120, 90), seed=9, kind="JPEG"), "我的画.jpg", on="#gallery", kind="image/jpeg")
+    expect(page.locator("#layers .title").first).to_have_text("我的画")
+    painted(page)
+    _, data = downloaded(page)
+    assert [s.name for s in Recipe.from_toml(provenance.read(data) or "").styles] == ["我的画.jpg"]
+
+
+def test_a_region_is_painted_undone_and_done_again(open_page: Open) -> None:
+    page = open_page()
+    begin(page)
+    page.locator("#layers li", has_text="Leave as it is").locator(".where").click()
+    box = page.locator("painting-view .frame").bounding_box()
+    page.keyboard.press("]")
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.6, steps=5)
+    page.mouse.up()
+    region = page.locator("#layers li", has_text="Leave as it is").locator(".where")
+    expect(region).to_have_attribute("data-drawn", "true")
+    page.keyboard.press("Control+z")
+    expect(region).to_have_attribute("data-drawn", "false")
+    page.keyboard.press("Control+Shift+z")
+    expect(region).to_have_attribute("data-drawn", "true")
+    page.keyboard.press("Escape")
+    expect(page.locator("#tools")).to_be_hidden()
+    _, data = downloaded(page)
+    with Image.open(io.BytesIO(data)) as image, Image.open(io.BytesIO(picture((240, 160)))) as photo:
+        near = [abs(a - b) for a, b in zip(image.getpixel((60, 88)), photo.getpixel((60, 88)), strict=True)]
+    assert max(near) <= 2, "the photo is kept there"
+    assert Recipe.from_toml(provenance.read(data) or "").protect is not None
+
+
+def test_before_and_after_are_compared_zoomed_and_moved(open_page: Open) -> None:
+    page = open_page()
+    begin(page)
+    line = page.get_by_role("slider", name="Before and after")
+    line.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(line).to_have_attribute("aria-valuenow", "48")
+    page.keyboard.press("Home")
+    expect(line).to_have_attribute("aria-valuenow", "0")
+    box = line.bounding_box()
+    page.mouse.move(box["x"] + 22, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 222, box["y"] + 40, steps=4)
+    page.mouse.up()
+    assert int(line.get_attribute("aria-valuenow") or 0) > 10
+    before = page.locator("painting-view .frame").bounding_box()["width"]
+    page.get_by_role("button", name="Larger").click()
+    assert page.locator("painting-view .frame").bounding_box()["width"] > 1.2 * before
+    page.get_by_role("button", name="Whole picture").click()
+    assert abs(page.locator("painting-view .frame").bounding_box()["width"] - before) < 1
+
+
+def test_best_quality_shows_how_far_it_is_and_stops(open_page: Open) -> None:
+    page = open_page()
+    begin(page)
+    expect(page.locator("#best")).to_be_disabled()
+    drop(page, picture((120, 90), seed=9), "画.png", on="#gallery")
+    painted(page)
+    page.locator("#best").click()
+    expect(page.locator("#job-said")).to_have_text(re.compile(r"step \d+ of \d+"), timeout=SLOW)
+    page.locator("#job-stop").click()
+    expect(page.locator("#job")).to_be_hidden()
+    painted(page)
+
+
+def test_a_downloaded_picture_brings_its_settings_back(open_page: Open) -> None:
+    page = open_page()
+    begin(page)
+    page.locator("#brush").fill("0.2")
+    page.locator("#format").select_option("jpeg")
+    name, data = downloaded(page)
+    page.locator("#brush").fill("0.9")
+    style(page, "smoke").click()
+    drop(page, data, name, kind="image/jpeg")
+    page.get_by_role("button", name="Restore the settings").click()
+    expect(page.locator("#brush")).to_have_value("0.2")
+    expect(style(page, "reeds")).to_have_attribute("aria-pressed", "true")
+    expect(style(page, "smoke")).to_have_attribute("aria-pressed", "false")
+
+
+def test_the_language_is_switched_and_remembered(open_page: Open) -> None:
+    page = open_page()
+    expect(page.get_by_role("heading", name="Gallery")).to_be_visible()
+    page.get_by_role("button", name="中文").click()
+    expect(page.get_by_role("heading", name="画廊")).to_be_visible()
+    assert page.locator("html").get_attribute("lang") == "zh-CN"
+    page.reload()
+    expect(page.get_by_role("heading", name="画廊")).to_be_visible()
+    chinese = open_page(locale="zh-CN")
+    expect(chinese.get_by_role("heading", name="画廊")).to_be_visible()
+
+
+def test_on_a_phone_nothing_stands_out(open_page: Open) -> None:
+    page = open_page(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
+    begin(page)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
+    for part in ("painting-view", "#download", "#strength"):
+        box = page.locator(part).bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 360
+
+
+def test_it_is_used_by_keyboard_alone(open_page: Open) -> None:
+    page = open_page()
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_text("Skip to the gallery")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.locator(":focus").get_attribute("data-do") == "sample":
+            break
+    page.keyboard.press("Enter")
+    expect(page.locator("painting-view")).to_be_visible()
+    style(page, "reeds").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#gallery :focus")).to_have_count(1)
+    page.keyboard.press("Enter")
+    painted(page)
+    page.locator("#layers .where").first.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press(" ")
+    page.keyboard.press("Escape")
+    expect(page.locator("#layers .where").first).to_have_attribute("data-drawn", "true")
+    painted(page)
+    with page.expect_download():
+        page.keyboard.press("Control+s")
+
+
+def test_everything_has_a_name_for_screen_readers(open_page: Open) -> None:
+    page = open_page()
+    begin(page)
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("button, input, select, [role=slider]")]
+            .filter((e) => e.checkVisibility())
+            .filter((e) => !(e.getAttribute("aria-label") || e.textContent.trim() || e.labels?.length))
+            .map((e) => e.outerHTML.slice(0, 80))"""
+    )
+    assert nameless == []
+
+
+def test_the_camera_is_painted_live(open_page: Open) -> None:
+    page = open_page()
+    style(page, "reeds").click()
+    page.locator("#welcome [data-do=camera]").click()
+    expect(page.locator("#rate")).to_have_text(re.compile("pictures a second"), timeout=SLOW)
+    page.locator("#shoot").click()
+    painted(page)
+
+
+@pytest.mark.parametrize("path", sorted(STATIC.rglob("*.*")), ids=lambda p: p.name)
+def test_s19_the_page_names_no_other_machine(path: Path) -> None:
+    found = re.findall(r"""(?:https?:)?//[\w.-]+\.\w+[^\s"'`)]*""", path.read_text(encoding="utf-8"))
+    assert [one for one in found if "127.0.0.1" not in one and "www.w3.org" not in one] == []
