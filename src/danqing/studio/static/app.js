@@ -94,9 +94,9 @@ function showJob(job) {
   if (!over) say(t(`working_${job.kind}`), true);
 }
 
-listen((what) => {
+listen(() => {
   finished = null;
-  if (what !== "photo") drawLayers();
+  drawLayers();
   gallery.mark(state.layers.map((layer) => layer.name));
   $("download").disabled = !state.photo || !state.layers.length;
   const learnt = state.layers.filter((layer) => layer.name && !layer.picture);
@@ -131,7 +131,7 @@ async function usePhoto(file, known) {
   view.hidden = false;
   view.show(address, size.width, size.height);
   say("");
-  changed("photo");
+  changed();
   gallery.paint(known.id);
 }
 
@@ -155,7 +155,7 @@ const ofGallery = (entry) => newLayer({ name: entry.name, picture: entry.picture
 function pick(entry) {
   stopBrushing();
   state.layers = [ofGallery(entry)];
-  changed("layers");
+  changed();
 }
 
 function add(layer) {
@@ -165,7 +165,7 @@ function add(layer) {
     return;
   }
   state.layers = [...state.layers, layer];
-  changed("layers");
+  changed();
 }
 
 async function addPainting(file) {
@@ -198,7 +198,7 @@ function drawLayers() {
     remove: () => {
       stopBrushing();
       state.layers = state.layers.filter((other) => other !== layer);
-      changed("layers");
+      changed();
     },
   }));
   if (state.layers.length && state.photo) rows.push(row({ title: t("leave_alone"), image: state.photo.address, region: state.protect, colour: LEFT_ALONE, only: true }));
@@ -276,7 +276,7 @@ async function sendMask(region) {
   try {
     const file = await maskFile(region.canvas);
     region.id = file ? (await sendPicture(file)).id : "";
-    changed("mask");
+    changed();
   } catch (error) {
     complain(error);
   }
@@ -312,7 +312,7 @@ function restore(recipe) {
   state.layers = layers.slice(0, MOST);
   for (const name of Object.keys(KNOBS)) state.knobs[name] = recipe[name] ?? KNOBS[name];
   showKnobs();
-  changed("layers");
+  changed();
   const photo = recipe.content && recipe.content.sha256 !== state.photo?.sha256 ? recipe.content.name : "";
   const masks = (recipe.styles ?? []).some((style) => style.mask) || recipe.protect;
   const lines = [missing.length && t("missing_paintings", { names: missing.join(", ") }), photo && t("missing_photo", { name: photo }), masks && t("missing_masks")];
@@ -564,7 +564,7 @@ const gallery = new Gallery($("gallery"), $("search"), {
   },
   removed: (name) => {
     state.layers = state.layers.filter((layer) => layer.name !== name);
-    changed("layers");
+    changed();
   },
 });
 

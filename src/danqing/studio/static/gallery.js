@@ -87,12 +87,24 @@ export class Gallery {
     const running = (this.running = new AbortController());
     this.images.clear();
     try {
-      await thumbnails(photo, [], ({ style, image }) => {
+      await thumbnails(photo, this.nearestFirst(), ({ style, image }) => {
         if (!running.signal.aborted) this.put(style, image);
       }, running.signal);
     } catch (error) {
       if (error.name !== "AbortError") this.on.failed(error);
     }
+  }
+
+  // The styles that can be seen now come first.
+  nearestFirst() {
+    const middle = this.list.scrollLeft + this.list.clientWidth / 2;
+    const far = (name) => {
+      const li = this.list.querySelector(`li[data-name="${CSS.escape(name)}"]`);
+      return Math.max(0, Math.abs(li.offsetLeft + li.offsetWidth / 2 - middle) - this.list.clientWidth / 2);
+    };
+    const names = this.entries.filter((entry) => entry.ready).map((entry) => entry.name);
+    const distance = new Map(names.map((name) => [name, far(name)]));
+    return names.sort((a, b) => distance.get(a) - distance.get(b));
   }
 
   put(name, image) {

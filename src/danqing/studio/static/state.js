@@ -17,8 +17,8 @@ export const state = {
 
 const listeners = new Set();
 export const listen = (each) => listeners.add(each);
-export function changed(what) {
-  for (const each of listeners) each(what);
+export function changed() {
+  for (const each of listeners) each();
 }
 
 export function newLayer(about) {
