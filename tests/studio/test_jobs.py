@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import concurrent.futures
 import json
 import os
 import socket
@@ -73,6 +75,22 @@ def test_what_waits_is_cancelled_before_it_begins(serve: Serve) -> None:
         assert state(client, second)["state"] == "cancelled"
 
 
+def test_a_painting_is_polished_into_the_gallery_and_out_again(client: Any) -> None:
+    sent = {"files": {"file": ("画.png", picture((200, 150), seed=6))}, "data": {"name": "我的画", "seconds": "5"}}
+    job = client.post("/api/v1/styles", **sent)
+    assert job.status_code == 202, job.text
+    told = finished(client, job.json(), seconds=300)
+    assert told["state"] == "done", told
+    assert told["kind"] == "polish" and told["result"]["style"] == "我的画"
+    (entry,) = (style for style in client.get("/api/v1/styles").json() if style["name"] == "我的画")
+    assert entry["ready"] and entry["own"] and entry["picture"]
+    assert client.get("/api/v1/styles/我的画/picture?size=64").headers["content-type"] == "image/jpeg"
+    assert client.post(PAINT, files={"photo": picture()}, data={"style": "我的画"}).status_code == 200
+    assert client.post("/api/v1/styles", **sent).status_code == 422, "the name is taken"
+    assert client.delete("/api/v1/styles/我的画").status_code == 204
+    assert "我的画" not in client.get("/api/v1/styles").text
+
+
 def test_the_painting_is_shown_while_it_is_made(client: Any) -> None:
     job = slow(client)
     eventually(lambda: state(client, job).get("pictures", 0) > 0)
@@ -135,6 +153,19 @@ def test_s15_a_full_queue_turns_away_and_loses_nothing(serve: Serve) -> None:
         client.post(f"/api/v1/jobs/{first['id']}/cancel")
         assert [finished(client, job)["state"] for job in kept] == ["done", "done"]
         assert client.post(PAINT, files={"photo": picture()}, data={"style": "reeds"}).status_code == 200
+
+
+def test_s15_a_burst_is_painted_or_turned_away(serve: Serve) -> None:
+    served = serve(queue=4)
+
+    def one(number: int) -> int:
+        with served.client() as client:
+            data = {"style": "reeds", "size": str(64 + number)}
+            return int(client.post(PAINT, files={"photo": picture()}, data=data).status_code)
+
+    with concurrent.futures.ThreadPoolExecutor(40) as threads:
+        codes = collections.Counter(threads.map(one, range(60)))
+    assert set(codes) == {200, 429} and codes[200] >= 5
 
 
 def test_s15_a_stranger_has_few_jobs_at_a_time(serve: Serve) -> None:

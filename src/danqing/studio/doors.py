@@ -45,25 +45,25 @@ class Doors:
             Refused: either.
         """
         if not self.known(request):
-            self.count(request, always=True)
+            self.count(request, guess=True)
             raise Refused("token")
         by_token = self.keys is not None and self.keys.known(bearer=_bearer(request))
         if request.method not in _SAFE and not by_token and HEADER not in request.headers:
             raise Refused("header")
 
-    def count(self, request: Request, *, always: bool = False) -> None:
-        """Count a request that causes work.
+    def count(self, request: Request, *, guess: bool = False) -> None:
+        """Count a request that causes work, or one whose token is wrong, apart from the others.
 
         Args:
             request: whose.
-            always: also where no token is asked for.
+            guess: whether it may be an attempt to guess a token; counted also where none is asked for.
 
         Raises:
             Refused: too many within a minute.
         """
-        if not (always or self.settings.guarded):
+        if not (guess or self.settings.guarded):
             return
-        now, key = time.monotonic(), self.visitor(request)
+        now, key = time.monotonic(), f"{self.visitor(request)} {guess}"
         recent = self._knocks.setdefault(key, deque())
         self._knocks.move_to_end(key)
         while len(self._knocks) > _REMEMBERED:

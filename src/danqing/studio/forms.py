@@ -18,6 +18,7 @@ from typing import Any
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from danqing.errors import DanqingError
 from danqing.messages import language, text
@@ -156,6 +157,8 @@ async def received(
     limits = studio.settings
     try:
         data = await request.form(max_files=limits.files, max_fields=limits.fields, max_part_size=limits.field)
+    except ClientDisconnect as error:
+        raise Refused("superseded") from error
     except HTTPException as error:
         raise Refused("parts" if "many" in error.detail or "exceeded" in error.detail else "form") from error
     except (UnicodeError, ValueError, KeyError) as error:

@@ -31,7 +31,7 @@ POLL = 2.0
 """Seconds after which a watcher looks at the list itself: another process may work it off."""
 
 PRIORITY = 10
-"""Of a job, for a worker: who waits on the line goes first."""
+"""Seconds for which a job lets those go first who wait on the line."""
 
 
 @dataclass

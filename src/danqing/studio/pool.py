@@ -46,7 +46,7 @@ class Stalled(Exception):
 
 
 class Pool:
-    """Workers that do orders, the urgent first.
+    """Workers that do orders, the urgent first; nobody waits for ever behind what is more urgent.
 
     Args:
         count: how many.
@@ -57,7 +57,7 @@ class Pool:
         self.count, self.settings = count, settings
         self._idle: list[_Process] = []
         self._busy: set[_Process] = set()
-        self._waiting: list[tuple[int, int, asyncio.Future[_Process]]] = []
+        self._waiting: list[tuple[float, int, asyncio.Future[_Process]]] = []
         self._numbers = itertools.count()
         self._settling: set[asyncio.Task[None]] = set()
 
@@ -87,8 +87,9 @@ class Pool:
         self,
         order: dict[str, Any],
         *,
-        priority: int = 0,
+        priority: float = 0,
         seconds: float,
+        limit: int | None = None,
         on_event: OnEvent | None = None,
         stop: asyncio.Event | None = None,
     ) -> Answer:
@@ -96,16 +97,17 @@ class Pool:
 
         Args:
             order: for the worker.
-            priority: lower is sooner.
+            priority: seconds by which it lets later ones go first.
             seconds: that it may take.
+            limit: how many may wait.
             on_event: called with what the worker says on the way.
             stop: when it is set, the worker stops after the step at hand and answers with what is there.
 
         Raises:
-            Refused: the worker says no.
+            Refused: the worker says no, or too many wait.
             Died, Stalled: there is no answer.
         """
-        process = await self._next(priority)
+        process = await self._next(priority, limit)
         try:
             answer = await process.do(order, seconds=seconds, on_event=on_event, stop=stop)
         except asyncio.CancelledError:
@@ -119,15 +121,18 @@ class Pool:
         await self._back(process, sound=True)
         return answer
 
-    async def _next(self, priority: int) -> _Process:
+    async def _next(self, priority: float, limit: int | None) -> _Process:
         if self._idle:
             process = self._idle.pop()
             if not process.alive:
                 process = await _Process.started(self.settings)
             self._busy.add(process)
             return process
-        future: asyncio.Future[_Process] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (priority, next(self._numbers), future))
+        if limit is not None and self.waiting >= limit:
+            raise Refused("busy", retry=limit / self.count / 4)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[_Process] = loop.create_future()
+        heapq.heappush(self._waiting, (loop.time() + priority, next(self._numbers), future))
         try:
             return await future
         except asyncio.CancelledError:
@@ -172,7 +177,7 @@ class _Process:
     async def started(cls, settings: Settings) -> _Process:
         limits = {name: getattr(settings, name) for name in ("pixels", "edge", "memory", "file")}
         limits["seconds"] = int(settings.job_seconds * 2)
-        environment = dict(os.environ)
+        environment = os.environ | {"DANQING_OFFLINE": "1"}
         if settings.workers > 1:
             environment |= dict.fromkeys(_THREADS, str(max(1, machine.cores() // settings.workers)))
         process = await asyncio.create_subprocess_exec(

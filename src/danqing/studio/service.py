@@ -25,7 +25,7 @@ from danqing.studio.settings import Settings
 from danqing.studio.store import Store
 
 LOOK, PREVIEW, THUMBNAIL = 0, 5, 20
-"""Priorities of what the quick worker does; lower is sooner."""
+"""Seconds by which what the quick worker does lets other things go first."""
 
 SWEEP = 30.0
 """Seconds between two looks for what is too old."""
@@ -194,7 +194,7 @@ class Studio:
         """
         work = {"do": "paint", "order": order.model_dump(mode="json"), "folder": str(self.store.folder)}
         work |= {"language": language()}
-        about, data = await _twice(self.painters, work, seconds=self.settings.wait_seconds)
+        about, data = await _twice(self.painters, work, seconds=self.settings.wait_seconds, limit=self.settings.queue)
         self._usual += 0.2 * (about["seconds"] - self._usual)
         return about, data
 
