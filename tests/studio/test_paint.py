@@ -21,8 +21,8 @@ from PIL import Image
 from danqing.messages import catalogue
 from danqing.picture import provenance
 from danqing.recipe import Recipe
+from danqing.studio.names import disposition
 from danqing.studio.orders import KNOBS, read_knobs, schema
-from danqing.studio.routes import disposition
 from tests.contracts.source import imports, modules
 from tests.picture import corpus
 from tests.studio.conftest import Serve, Served, eventually, finished, picture, serving

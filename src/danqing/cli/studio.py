@@ -79,7 +79,9 @@ def free_port(host: str, asked: int | None) -> int:
             except OSError as error:
                 if asked is not None or port == 0:
                     reason = error.strerror or type(error).__name__
-                    raise RunFailed(text("cli.studio_unavailable", host=host, port=port, reason=reason)) from error
+                    raise RunFailed(
+                        text("cli.studio_unavailable", host=host, port=asked or PORT, reason=reason)
+                    ) from error
                 continue
             return port
     return 0

@@ -10,27 +10,25 @@ import asyncio
 import base64
 import contextlib
 import json
-import re
-import unicodedata
 from collections.abc import AsyncIterator, Awaitable
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
-from pydantic import BaseModel
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from danqing import engines
-from danqing.files import harmless, shown
 from danqing.messages import catalogue, text
 from danqing.picture import formats
 from danqing.recipe import Recipe
 from danqing.studio.doors import HEADER
 from danqing.studio.forms import received
+from danqing.studio.names import disposition, file_name
 from danqing.studio.orders import FORMATS, ID, KNOBS, MAX_STYLES, Order, schema
 from danqing.studio.refusal import Refused
 from danqing.studio.service import Studio, gallery
+from danqing.studio.shapes import FILE, IMAGE, JPEG, PAPERS, REFUSALS, Job, PictureOut, StyleOut, form_of, headed
 
 T = TypeVar("T")
 
@@ -60,78 +58,7 @@ Key = Annotated[str, Path(pattern=f"^{ID}$")]
 Name = Annotated[str, Path(pattern=r"^[\w-][\w.-]{0,99}$")]
 
 
-class Problem(BaseModel):
-    """Why something was not done."""
-
-    code: str
-    message: str
-
-
-class Refusal(BaseModel):
-    """The body of every answer that is a refusal."""
-
-    error: Problem
-
-
-class Job(BaseModel, extra="allow"):
-    """A job: `state` is queued, running, done, failed or cancelled."""
-
-    id: str
-    kind: str
-    state: str
-    created: float
-
-
-class StyleOut(BaseModel):
-    """A style of the gallery; `ready` means that it is painted at once, `own` that it can be removed."""
-
-    name: str
-    title: str
-    title_zh: str
-    artist: str
-    date: str
-    source: str
-    url: str
-    ready: bool
-    own: bool
-    picture: bool
-
-
-class PictureOut(BaseModel):
-    """A picture that is kept for an hour, to be named by its id; `recipe` is the one inside it."""
-
-    id: str
-    name: str
-    sha256: str
-    format: str
-    width: int
-    height: int
-    recipe: dict[str, Any] | None
-
-
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Refusal} for status in (400, 401, 403, 404, 408, 409, 410, 413, 415, 421, 422, 429)
-}
-IMAGE: dict[str, Any] = {f"image/{name}": {"schema": {"type": "string", "format": "binary"}} for name in FORMATS}
-
 router = APIRouter(prefix="/api/v1", responses=REFUSALS)
-
-
-def form_of(content: dict[str, Any]) -> dict[str, Any]:
-    """A multipart form, for OpenAPI."""
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": content}}}}
-
-
-def headed(extra: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The header that every change carries, for OpenAPI."""
-    header = {"name": "X-Danqing", "in": "header", "required": True, "schema": {"type": "string"}}
-    return {"parameters": [header]} | (extra or {})
-
-
-FILE = {"type": "string", "format": "binary"}
-JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {"schema": FILE}}}}
-PAPERS = ("name", "title", "title_zh", "artist", "date", "source", "url")
-"""What is said about a style."""
 
 
 # ── painting ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -438,25 +365,3 @@ async def about(studio: In) -> dict[str, Any]:
 async def messages(language: Annotated[str, Path(pattern="^(en|zh)$")]) -> dict[str, str]:
     """The sentences of the page in a language."""
     return {key: said[language] for key, said in catalogue("page").items()}
-
-
-# ── names of files ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def file_name(order: Order) -> str:
-    """`<stem>.<styles>.<ext>`, as the command line calls it."""
-    names = (layer.style or stem(layer.file.name if layer.file else "") for layer in order.layers)
-    suffix = formats.FORMATS[order.format.upper()].suffixes[0]
-    return f"{(stem(order.photo.name) or 'painting')[:80]}.{'+'.join(names)[:60]}{suffix}"
-
-
-def stem(name: str) -> str:
-    """A file's name without its ending."""
-    return re.sub(r"\.[^.]{0,5}$", "", name).rstrip(". ")
-
-
-def disposition(name: str) -> str:
-    """A Content-Disposition that names a file and cannot be anything else (RFC 6266)."""
-    safe = harmless(shown(name)).strip(". ") or "painting"
-    plain = unicodedata.normalize("NFKD", safe).encode("ascii", "replace").decode().replace("?", "_")
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(safe, safe='')}"

@@ -32,6 +32,7 @@ from danqing.messages import speaking, text
 from danqing.picture import Picture, formats, provenance, save
 from danqing.picture.load import measure, read_bytes
 from danqing.recipe import Recipe, Source, StyleSource
+from danqing.studio.confine import allow, peak, restrict
 from danqing.studio.orders import File, Layer, Order
 from danqing.studio.refusal import told
 from danqing.style import Style
@@ -294,47 +295,6 @@ def recipe_in(data: bytes) -> dict[str, Any] | None:
 def jpeg(picture: Picture) -> bytes:
     """A picture as it is shown while somebody waits for it."""
     return save.encode(picture, formats.FORMATS["JPEG"], name="preview", quality=PREVIEW_QUALITY)
-
-
-# ── limits ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def restrict(limits: dict[str, Any]) -> None:
-    """Caps on address space, files and new privileges, where the system has them."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    caps = ((resource.RLIMIT_AS, limits["memory"]), (resource.RLIMIT_FSIZE, limits["file"]), (resource.RLIMIT_CORE, 0))
-    for what, limit in caps:
-        with contextlib.suppress(ValueError, OSError):  # a lower limit is in force already
-            resource.setrlimit(what, (limit, limit))
-    if sys.platform == "linux":
-        import ctypes
-
-        no_new_privileges = 38  # prctl(2): PR_SET_NO_NEW_PRIVS
-        ctypes.CDLL(None).prctl(no_new_privileges, 1, 0, 0, 0)
-
-
-def peak() -> int:
-    """Bytes of memory that this process has held at most; 0 where the system does not say."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return held if sys.platform == "darwin" else held * 1024
-
-
-def allow(seconds: int) -> None:
-    """So many seconds of processor from now on, after which the system ends the process."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, hard))
 
 
 def main() -> None:
