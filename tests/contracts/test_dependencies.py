@@ -11,7 +11,7 @@ import pytest
 from tests.contracts.source import ROOT, Module, imports, modules
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-IMPORTED_AS = {"pillow": "PIL", "scikit-image": "skimage"}
+IMPORTED_AS = {"pillow": "PIL", "scikit-image": "skimage", "opencv-python-headless": "cv2"}
 BELONGS_TO = {"pydantic_core": "pydantic"}
 
 
@@ -42,10 +42,12 @@ def test_every_import_is_declared(module: Module) -> None:
         declared |= as_modules(EXTRAS["torch"])
     if module.room in ("picture", "cli", "machine"):
         declared |= as_modules(EXTRAS["heif"])
-    if module.room in ("engines", "cli"):
+    if module.room in ("engines", "cli", "video"):
         declared |= as_modules(EXTRAS["openvino"])
     if module.room == "studio":
         declared |= as_modules(EXTRAS["studio"])
+    if module.room == "video":
+        declared |= as_modules(EXTRAS["video"])
     if module.room == "weights":
         declared |= as_modules(EXTRAS["torch"]) & {"scipy"}
     assert foreign(module) <= declared

@@ -26,6 +26,7 @@ VERBS = {
     for verb in (
         "paint",
         "batch",
+        "video",
         "studio",
         "redo",
         "train",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -292,10 +292,10 @@ def summary(pastiche: Pastiche, target: Target, compared: Path | None = None) ->
     }
 
 
-def _derived() -> list[inspect.Parameter]:
+def options_of(fields: Mapping[str, FieldInfo]) -> list[inspect.Parameter]:
     """An option for each knob: its type is the field's, unset means as the recipe has it."""
     parameters = []
-    for name, field in KNOBS.items():
+    for name, field in fields.items():
         kind = bare(field.annotation)
         flag = f"--{name.replace('_', '-')}"
         declared = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
@@ -310,7 +310,7 @@ def signature(function: Callable[..., None], shared: Iterable[inspect.Parameter]
     """A verb's own parameters, then those that it shares with another, then an option for each knob."""
     own = inspect.signature(function, eval_str=True)
     written = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    return own.replace(parameters=[*written, *shared, *_derived()])
+    return own.replace(parameters=[*written, *shared, *options_of(KNOBS)])
 
 
 paint.__signature__ = signature(paint)  # type: ignore[attr-defined]

@@ -65,6 +65,7 @@ class FastStylizer:
     def __init__(self, *, runtime: str = "auto", threads: int | None = None, memory: int | None = None) -> None:
         self.threads, self.memory = threads, memory
         self.runtime = known(runtime)
+        self._found: tuple[Sequence[Style], Recipe, Card, F32 | None] | None = None
 
     def __call__(
         self,
@@ -84,7 +85,9 @@ class FastStylizer:
             Interrupted: it was stopped between tiles, when nothing can be seen yet.
         """
         del prior
-        card, found = vectors.of(styles, recipe)
+        if self._found is None or self._found[0] is not styles or self._found[1] is not recipe:
+            self._found = styles, recipe, *vectors.of(styles, recipe)  # the frames of a film share them
+        _, _, card, found = self._found
         steps = _Steps(content, on_step, passes=len(styles) if any(s.mask is not None for s in styles) else 1)
         pixels = content.pixels
         if recipe.strength > 0:

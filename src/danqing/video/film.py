@@ -1,0 +1,275 @@
+"""Film: a painted film that is ordered, before a stroke of it is made; and how it is painted.
+
+A film, styles and knobs go in; `prepare` reads and checks them all on the first frame and says what the film will cost.
+`Film.paint` paints it and writes it with the sound of the other; it can be stopped after any frame, and resumed behind
+the last durable segment. This module knows no engine by name and no terminal: progress is a `Progress` given to
+`on_frame`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import av
+
+from danqing import commission, engines, files, machine
+from danqing.commission import Commission, Styles
+from danqing.errors import UsageError
+from danqing.files import shown
+from danqing.messages import text
+from danqing.picture import Picture
+from danqing.video import clip as clips
+from danqing.video import codecs, mux
+from danqing.video.clip import Clip, Cut
+from danqing.video.codecs import Writing
+from danqing.video.pixels import to_numbers
+from danqing.video.run import OnFrame, Run
+from danqing.video.segments import Look, Segments
+
+STEADY = 0.8
+"""How far a painting is held still where nothing else is asked for."""
+
+PREVIEWS = 3
+
+_IDENTITY = 1 << 20  # bytes at each end of a film that tell it from others
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filmed:
+    """What came of a film.
+
+    Attributes:
+        path: where it is.
+        frames: it has, those of earlier runs included.
+        painted: by this run.
+        seconds: this run took.
+        complete: False when it was stopped.
+        notes: what could not be taken along, a line each.
+    """
+
+    path: Path
+    frames: int
+    painted: int
+    seconds: float
+    complete: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Film:
+    """A film that is ordered.
+
+    Attributes:
+        clip: that is painted.
+        cut: which of its frames.
+        order: the painting of the first of them.
+        target, writing: where it goes, and how it is encoded.
+        steady: 0..1.
+        overwrite: whether files may be replaced.
+        begins: s on the clip's clock that are the beginning of the painted film.
+        keep_gps: whether it may say where it was made.
+    """
+
+    clip: Clip
+    cut: Cut
+    begins: Fraction
+    order: Commission
+    target: Path
+    writing: Writing
+    steady: float = STEADY
+    overwrite: bool = False
+    keep_gps: bool = False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What had to be decided, a line each."""
+        lines = [*self.clip.notes, *self.order.notes]
+        if self.clip.depth > self.writing.depth:
+            lines.append(text("video.fewer_bits", have=self.clip.depth, written=self.writing.depth))
+        size = self.order.content.size
+        if self.writing.size(size) != size:
+            width, height = self.writing.size(size)
+            lines.append(text("video.even", width=size[0], height=size[1], new=f"{width} x {height}"))
+        return tuple(lines)
+
+    @property
+    def total(self) -> int | None:
+        """How many frames it has, as well as can be told."""
+        return self.clip.expected(self.cut)
+
+    @property
+    def folder(self) -> Path:
+        """Where its segments are kept until it is whole."""
+        return self.target.with_name(f"{self.target.name}.parts")
+
+    def preview(self) -> list[tuple[Picture, Picture]]:
+        """Three frames of the film, spread over it, each with its painting."""
+        seconds = self.clip.seconds or Fraction(0)
+        end = min(self.cut.end or seconds, seconds)
+        pairs = []
+        for place in range(PREVIEWS):
+            start = self.cut.start + max(Fraction(0), end - self.cut.start) * Fraction(2 * place + 1, 2 * PREVIEWS)
+            with closing(self.clip.read(dataclasses.replace(self.cut, start=start, end=None, fps=None))) as frames:
+                picture = Picture(pixels=to_numbers(next(frames).pixels))
+            pairs.append((picture, dataclasses.replace(self.order, content=picture).paint().picture))
+        return pairs
+
+    def paint(self, on_frame: OnFrame | None = None, *, resume: bool = False) -> Filmed:
+        """Paint it; `on_frame` returning False stops after that frame and writes the film of what is there.
+
+        Args:
+            on_frame: called after every frame.
+            resume: go on behind the last segment of a run that ended early, if there was one.
+
+        Raises:
+            UsageError: segments of an unfinished film are there and are not meant, or are of another.
+            BadInput: there is no frame.
+            RunFailed: the disk, an encoder or the engine failed; what is durable stays for `resume`.
+        """
+        began = time.monotonic()
+        segments = Segments(self.folder, fingerprint=self.fingerprint(), writing=self.writing, look=self._look())
+        try:
+            run = Run(self, segments, segments.begin(resume=resume, overwrite=self.overwrite))
+            complete = run.go(on_frame)
+            source = mux.Source(
+                path=None if self.clip.pictures else self.clip.path, begins=self.begins, keep_gps=self.keep_gps
+            )
+            replacing = self.overwrite or segments.stopped
+            notes = mux.assemble(segments, source, self.target, ticks=self.clip.ticks(self.cut), overwrite=replacing)
+        except BaseException:
+            segments.leave()
+            raise
+        if complete:
+            segments.remove()
+        else:
+            segments.stop()
+        return Filmed(
+            path=self.target,
+            frames=len(segments.times),
+            painted=run.painted,
+            seconds=time.monotonic() - began,
+            complete=complete,
+            notes=(*notes, *self.clip.damaged),
+        )
+
+    def fingerprint(self) -> str:
+        """Of everything that decides what the film looks like."""
+        from danqing import __version__
+
+        decides = {
+            "danqing": __version__,
+            "av": av.__version__,
+            "recipe": self.order.recipe.fingerprint(),
+            "source": _identity(self.clip),
+            "cut": str(self.cut),
+            "writing": str(self.writing),
+            "steady": self.steady,
+            "runtime": getattr(self.order.stylizer, "runtime", None),
+        }
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+    def _look(self) -> Look:
+        return Look(
+            size=self.order.content.size,
+            rate=(self.cut.fps or self.clip.rate) / self.cut.every,
+            colour=self.clip.colour,
+            aspect=self.clip.aspect,
+        )
+
+
+def prepare(
+    path: Path,
+    style: Styles,
+    *,
+    target: Path,
+    cut: Cut | None = None,
+    codec: str | None = None,
+    crf: int | None = None,
+    depth: int | None = None,
+    steady: float = STEADY,
+    overwrite: bool = False,
+    resume: bool = False,
+    keep_gps: bool = False,
+    runtime: str | None = None,
+    **order: Any,
+) -> Film:
+    """Read and check everything that a painted film needs, without painting it.
+
+    Args:
+        path: a film, or a folder of numbered pictures.
+        style: as for `danqing.paint`.
+        target: the film to write; without an ending, a folder of pictures.
+        cut: which frames; by default all.
+        codec, crf, depth: how it is encoded; see `codecs.writing`.
+        steady: 0..1, how far the painting is held still.
+        overwrite: whether files may be replaced.
+        resume: whether an unfinished film is gone on with.
+        keep_gps: whether the film may say where it was made.
+        runtime: what the fast engine runs on; by default what is quickest for many pictures.
+        order: the further arguments of `danqing.prepare`, and knobs.
+
+    Raises:
+        DanqingError: one line that says what is wrong.
+    """
+    cut = cut or Cut()
+    writing = codecs.writing(target, codec=codec, crf=crf, depth=depth)
+    if not (resume and target.with_name(f"{target.name}.parts").is_dir()):
+        _check(target, writing, overwrite=overwrite)
+    clip = clips.load(path, fps=cut.fps)
+    with closing(clip.read(cut)) as frames:
+        first = next(frames)
+    ordered = commission.prepare(
+        Picture(pixels=to_numbers(first.pixels)), style, name=str(path), runtime=runtime, **order
+    )
+    if ordered.recipe.square:
+        raise UsageError(text("video.square"))
+    if ordered.recipe.engine in engines.BY_NAME:
+        stylizer = engines.open(ordered.recipe.engine, runtime=_settled(runtime))
+        ordered = dataclasses.replace(ordered, stylizer=stylizer)
+    return Film(
+        clip=clip,
+        cut=dataclasses.replace(cut, size=ordered.content.size),
+        begins=clip.begins + (first.at if cut.start else 0),
+        order=ordered,
+        target=target,
+        writing=writing,
+        steady=steady,
+        overwrite=overwrite,
+        keep_gps=keep_gps,
+    )
+
+
+def _settled(runtime: str | None) -> str:
+    """The runtime of a whole film: it must not change in the midst of it, and compiling pays."""
+    if runtime not in (None, "auto"):
+        return str(runtime)
+    return "openvino" if find_spec("openvino") and machine.has_bf16() else "onnx"
+
+
+def _check(target: Path, writing: Writing, *, overwrite: bool) -> None:
+    if writing.container == "folder":
+        if target.exists():
+            raise UsageError(text("files.exists", path=shown(target)))
+        files.check_target(target.with_name(f"{target.name}.parts"))
+    else:
+        files.check_target(target, overwrite=overwrite)
+
+
+def _identity(clip: Clip) -> list[Any]:
+    """What tells a film from others, without reading all of it."""
+    if clip.pictures:
+        return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in clip.pictures]
+    length = clip.path.stat().st_size
+    with clip.path.open("rb") as stream:
+        head = stream.read(_IDENTITY)
+        stream.seek(max(0, length - _IDENTITY))
+        return [length, hashlib.sha256(head + stream.read()).hexdigest()]

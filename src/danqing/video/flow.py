@@ -1,0 +1,133 @@
+"""Flow: where each pixel of a frame was in the frame before, and how far that is to be believed.
+
+Two frames go in, a Motion comes out: dense flow by OpenCV's DIS (Kroeger et al. 2016), and trust that is lost where
+forward and backward flow disagree, at the boundaries of motions (both after Sundaram et al. 2010, with the numbers of
+Ruder et al. 2016) and, beyond them, where what the flow leads to looks otherwise. This module knows no painting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+U8 = NDArray[np.uint8]
+
+CUT = 0.3
+"""Of so few trusted pixels it is said that the film was cut."""
+
+LOOKS = 0.08
+"""A pixel, 0..1, that differs by so much from what the flow leads to has lost most of its trust."""
+
+
+class Effort(Enum):
+    """How carefully flow is sought: OpenCV's presets."""
+
+    QUICK = cv2.DISOPTICAL_FLOW_PRESET_FAST
+    CAREFUL = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Motion:
+    """What moved between the frame before and this one.
+
+    Attributes:
+        flow: float32 (h, w, 2) px: the pixel (x, y) was at (x, y) + flow.
+        sure: (h, w) in 0..1, 0 where it is occluded or at the boundary of a motion, as the paper has it.
+        trust: (h, w) in 0..1: the same, lowered where it looks otherwise.
+    """
+
+    flow: F32
+    sure: F32
+    trust: F32
+
+    @property
+    def cut(self) -> bool:
+        """Whether the film was cut between the two frames."""
+        return float(self.trust.mean()) < CUT
+
+
+class Seer:
+    """Finds motions between frames.
+
+    Args:
+        effort: how carefully.
+        long: px, long side at which flow is sought; larger frames are reduced.
+    """
+
+    def __init__(self, *, effort: Effort = Effort.QUICK, long: int | None = None) -> None:
+        self.long = long
+        self._forward, self._backward = (cv2.DISOpticalFlow.create(effort.value) for _ in range(2))
+
+    def __call__(self, before: NDArray[Any], now: NDArray[Any]) -> Motion:
+        """The motion from one frame (H, W, 3) to the next, both uint8 or uint16."""
+        older, newer = self.seen(before), self.seen(now)
+        grey = [cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (older, newer)]
+        backward = self._backward.calc(grey[1], grey[0], None)  # type: ignore[call-overload]
+        forward = self._forward.calc(grey[0], grey[1], None)  # type: ignore[call-overload]
+        sure = agreeing(forward, backward) * inside(backward)
+        return Motion(flow=backward, sure=sure, trust=sure * alike(older, newer, backward))
+
+    def seen(self, frame: NDArray[Any]) -> U8:
+        """A frame as flow is sought in it: 8 bits, reduced."""
+        if frame.dtype == np.uint16:
+            frame = (frame >> 8).astype(np.uint8)
+        height, width = frame.shape[:2]
+        if self.long is None or max(height, width) <= self.long:
+            return frame
+        factor = self.long / max(height, width)
+        size = max(16, round(width * factor)), max(16, round(height * factor))
+        return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
+
+
+def warp(values: NDArray[Any], flow: F32, *, sharp: bool = False) -> NDArray[Any]:
+    """Values (H, W) or (H, W, C) of the frame before, brought to where they are now by a flow of any size."""
+    height, width = values.shape[:2]
+    at = grid(height, width) + enlarged(flow, (width, height))
+    kind = cv2.INTER_LANCZOS4 if sharp else cv2.INTER_LINEAR
+    return np.asarray(cv2.remap(values, at, None, kind, borderMode=cv2.BORDER_REPLICATE))  # type: ignore[call-overload]
+
+
+def enlarged(flow: F32, size: tuple[int, int]) -> F32:
+    """A flow at (width, height), its lengths in px of that size."""
+    height, width = flow.shape[:2]
+    if (width, height) == size:
+        return flow
+    scale = np.array([size[0] / width, size[1] / height], dtype=np.float32)
+    return np.asarray(cv2.resize(flow, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32) * scale
+
+
+def grid(height: int, width: int) -> F32:
+    """The place (x, y) of each pixel, (H, W, 2)."""
+    return np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
+
+
+def agreeing(forward: F32, backward: F32) -> F32:
+    """1 where the flows of both directions belong together and are smooth, 0 elsewhere; for the later frame (h, w)."""
+    there = warp(forward, backward)
+    back = np.square(backward).sum(-1)
+    occluded = np.square(there + backward).sum(-1) > 0.01 * (np.square(there).sum(-1) + back) + 0.5
+    steep = sum(np.square(np.gradient(backward[..., channel])).sum(0) for channel in (0, 1))
+    boundary = steep > 0.01 * back + 0.002
+    return np.asarray(~(occluded | boundary), dtype=np.float32)
+
+
+def inside(backward: F32) -> F32:
+    """1 where a pixel was inside the frame before, 0 elsewhere."""
+    height, width = backward.shape[:2]
+    at = grid(height, width) + backward
+    within = (at >= -0.5).all(-1) & (at[..., 0] <= width - 0.5) & (at[..., 1] <= height - 0.5)
+    return np.asarray(within, dtype=np.float32)
+
+
+def alike(before: U8, now: U8, backward: F32) -> F32:
+    """How far each pixel looks as the flow says, (h, w) in 0..1."""
+    moved = warp(before, backward)
+    off = cv2.absdiff(moved, now).max(-1).astype(np.float32) / 255
+    off = np.asarray(cv2.blur(off, (5, 5)))  # grain is no change
+    return np.asarray(np.exp(-np.square(off / LOOKS)), dtype=np.float32)

@@ -1,0 +1,91 @@
+"""Steady: what keeps a painted film from flickering.
+
+A painting of a frame and the motion since the frame before go in; the painting that is shown comes out. The last one
+is carried along by the flow, and where the flow is trusted the new one is pulled to it: broad tones almost wholly, so
+that they do not flicker, strokes by about half. Whatever is carried is never older than a few frames, and what carrying
+takes away of the strokes' contrast is given back, so that neither blur nor drift builds up. Where nothing is known, and
+after a cut, the new painting stands as it is. This module knows no engine and no film.
+
+Ruder et al. (2016) pull by a loss within the optimisation; for a network that paints in one pass this is its closed
+form, band by band.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from danqing.video.flow import Motion, warp
+
+F32 = NDArray[np.float32]
+
+BROAD, FINE = 0.9, 0.7
+"""How far tones and strokes are pulled to the carried ones at full strength."""
+
+TONES = 1 / 32
+"""Of the long side: from what breadth on it is a tone, not a stroke."""
+
+MOST = 1.5
+"""The strokes' contrast is raised by so much at most."""
+
+
+class Steady:
+    """Holds a painted film still.
+
+    Args:
+        strength: 0 (not at all) .. 1.
+        cover: where styles are painted, (H, W) in 0..1; elsewhere nothing is carried. None = everywhere.
+    """
+
+    def __init__(self, strength: float, *, cover: F32 | None = None) -> None:
+        self.strength, self.cover = strength, cover
+        self.last: F32 | None = None
+
+    def __call__(self, fresh: F32, motion: Motion | None) -> F32:
+        """The painting that is shown, (H, W, 3) in 0..1.
+
+        Args:
+            fresh: the painting of the frame alone, likewise.
+            motion: since the frame before; None = there is none.
+        """
+        if self.last is None or motion is None or motion.cut or not self.strength:
+            self.last = fresh
+            return fresh
+        height, width = fresh.shape[:2]
+        trust = np.asarray(cv2.resize(cv2.blur(motion.trust, (5, 5)), (width, height)))[..., None]
+        if self.cover is not None:
+            trust = trust * self.cover[..., None]
+        carried = np.asarray(warp(self.last, motion.flow, sharp=True), dtype=np.float32)
+        shown = pulled(fresh, carried, trust * np.float32(self.strength))
+        self.last = shown
+        return shown
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What is carried to the next frame."""
+        return {} if self.last is None else {"last": self.last}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on with what was carried."""
+        self.last = state.get("last")
+
+
+def pulled(fresh: F32, carried: F32, trust: F32) -> F32:
+    """A painting (H, W, 3), pulled to the carried one by as much as that is trusted (H, W, 1)."""
+    size = max(3, round(max(fresh.shape[:2]) * TONES) | 1)
+    off = carried - fresh
+    tone = trust * broad(off, size)
+    strokes = fresh + FINE * trust * (off - broad(off, size))
+    # Where two paintings are mixed whose strokes do not agree, contrast is lost: it is brought back to the fresh one's.
+    base, own = broad(strokes, size), broad(fresh, size)
+    have, want = broad(np.square(strokes - base), size), broad(np.square(fresh - own), size)
+    gain = np.clip(np.sqrt((want + 1e-5) / (have + 1e-5)), 1, MOST)
+    return np.asarray(np.clip(base + gain * (strokes - base) + BROAD * tone, 0, 1), dtype=np.float32)
+
+
+def broad(values: F32, size: int) -> F32:
+    """Values (H, W, C) without what is finer than `size` px."""
+    return np.asarray(cv2.blur(values, (size, size)), dtype=np.float32)
