@@ -1,4 +1,4 @@
-"""`danqing score`: how good paintings are, in numbers."""
+"""`danqing score`: how good paintings are, in numbers; of films, how still."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import typer
 
 from danqing.cli import console
 from danqing.cli.options import Json, single
+from danqing.cli.progress import counting
+from danqing.cli.rooms import film_room
+from danqing.errors import UsageError
 from danqing.files import shown
 from danqing.judge import Judge
 from danqing.messages import text
@@ -25,12 +28,20 @@ class Baseline(StrEnum):
 
 def score(
     content: Annotated[Path, typer.Argument(metavar="PHOTO", show_default=False)],
-    style: Annotated[str, typer.Argument(metavar="STYLE", show_default=False)],
-    paintings: Annotated[list[Path], typer.Argument(metavar="PAINTING...", show_default=False)],
+    style: Annotated[str | None, typer.Argument(metavar="STYLE", show_default=False)] = None,
+    paintings: Annotated[list[Path] | None, typer.Argument(metavar="PAINTING...", show_default=False)] = None,
     baseline: Annotated[Baseline | None, typer.Option("--baseline", show_default=False)] = None,
+    video: Annotated[Path | None, typer.Option("--video", metavar="FILM", show_default=False)] = None,
     json: Json = False,
 ) -> None:
-    """Judge paintings of one photo in one style."""
+    """Judge paintings of one photo in one style, or of one film."""
+    if video is not None:
+        if baseline is not None:
+            raise UsageError(text("cli.score_video_baseline"))
+        _films(video, [content, *([Path(style)] if style else []), *(paintings or [])], json=json)
+        return
+    if style is None or not paintings:
+        raise UsageError(text("cli.score_three"))
     judge = Judge(str(content), style)
     scores = {shown(path): judge.score(path) for path in paintings}
     reference = judge.baseline() if baseline is not None else None
@@ -53,6 +64,28 @@ def score(
     for name, found in scores.items():
         if found.failed:
             console.say(text("cli.score_failed", name=name))
+
+
+def _films(film: Path, painted: list[Path], *, json: bool) -> None:
+    """Temporal errors of painted films, and of the film itself."""
+    consistency = film_room("consistency").consistency
+    found = {}
+    for path in painted:
+        with counting() as count:
+            found[shown(path)] = consistency(film, path, count)
+    own = next(iter(found.values())).own
+    if json:
+        told = {
+            name: {"error": one.error, "frames": one.frames, "rate": round(one.rate, 3), "cuts": one.cuts}
+            for name, one in found.items()
+        }
+        console.put_json({"film": own, "paintings": told})
+        return
+    columns = ("temporal", "frames", "rate")
+    rows = [("", *(text(f"cli.score_column_{column}") for column in columns))]
+    rows += [(name, f"{1e3 * one.error:.3f}", str(one.frames), f"{one.rate:.3g}") for name, one in found.items()]
+    console.table([*rows, (shown(film), f"{1e3 * own:.3f}", "", "")])
+    console.say(text("cli.score_temporal"))
 
 
 def _median(scores: list[Score]) -> Score:

@@ -24,8 +24,9 @@ from danqing.cli import console, progress
 from danqing.cli.interrupt import Interrupt, listening
 from danqing.cli.options import From, Json, Output, Overwrite, single
 from danqing.cli.paint import KNOBS, PaintVerb, options_of
+from danqing.cli.rooms import film_room
 from danqing.cli.targets import file_name, side_by_side
-from danqing.errors import DanqingError, ModelMissing, SomeFailed, UsageError
+from danqing.errors import DanqingError, SomeFailed, UsageError
 from danqing.files import shown
 from danqing.messages import catalogue, text
 from danqing.picture import Picture
@@ -87,9 +88,7 @@ def video(
     **knobs: Any,
 ) -> None:
     """Paint films; what the options mean stands in the catalogues."""
-    prepare = _room().prepare
-    from danqing.video.clip import Cut
-
+    prepare, Cut = film_room("film").prepare, film_room("clip").Cut
     times = _seconds("start", start) or Fraction(0), _seconds("end", end)
     if times[1] is not None and times[1] <= times[0]:
         raise UsageError(text("cli.video_span", start=start or "0", end=end))
@@ -172,29 +171,13 @@ class _Job:
         return filmed
 
 
-def _room() -> Any:
-    """`danqing.video.film`.
-
-    Raises:
-        ModelMissing: the extra is not installed.
-    """
-    try:
-        from danqing.video import film
-    except ModuleNotFoundError as error:
-        if error.name in ("av", "cv2"):
-            raise ModelMissing(text("engines.needs_extra", name="video", extra="video")) from error
-        raise
-    return film
-
-
 def _targets(films: list[Path], output: Path | None, styles: list[str]) -> list[Path]:
     """Where each film goes: the file that is named, into the folder that is named, or beside the film.
 
     Raises:
         UsageError: several films into one file, or two into the same.
     """
-    from danqing.video.codecs import PLAIN, SUFFIXES
-
+    codecs = film_room("codecs")
     if output is not None and len(films) == 1 and not (output.is_dir() and not films[0].is_dir()):
         return [output]
     if output is not None and len(films) > 1 and output.suffix:
@@ -205,7 +188,7 @@ def _targets(films: list[Path], output: Path | None, styles: list[str]) -> list[
     targets = []
     for film in films:
         suffix = film.suffix.lower()
-        ending = film.suffix if suffix and suffix in {**SUFFIXES, **PLAIN} else ".mp4"
+        ending = film.suffix if suffix and suffix in {**codecs.SUFFIXES, **codecs.PLAIN} else ".mp4"
         targets.append((output or film.parent) / f"{file_name(film.stem, named)}{ending}")
     if twice := next((target for target in targets if targets.count(target) > 1), None):
         raise UsageError(text("cli.video_same_name", path=shown(twice)))

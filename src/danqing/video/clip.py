@@ -232,7 +232,7 @@ def picture_stream(container: Any, path: Path) -> VideoStream:
     cover = Disposition.attached_pic
     streams = [stream for stream in container.streams.video if not stream.disposition & cover]
     if not streams:
-        raise BadInput(text("video.no_picture", name=shown(path)))
+        raise BadInput(text("video.no_picture" if container.streams.audio else "video.no_frames", name=shown(path)))
     best = container.streams.best("video")
     found: VideoStream = best if best in streams else streams[0]
     if found.codec_context is None or not found.codec_context.width:
@@ -264,7 +264,7 @@ def load(path: Path, *, fps: Fraction | None = None) -> Clip:
         turned = round(first.rotation / 90) % 4
         aspect = stream.sample_aspect_ratio or Fraction(1)
         size = (first.width, first.height)
-        rate = stream.average_rate or stream.guessed_rate or RATE
+        rate = stream.guessed_rate or stream.average_rate or RATE
         seconds = _seconds(container, stream)
         depth = max(component.bits for component in first.format.components)
         colour = Colour(

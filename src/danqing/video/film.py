@@ -40,6 +40,9 @@ STEADY = 0.8
 
 PREVIEWS = 3
 
+ALL = 0.9
+"""A film with this share of the frames that it promised is whole: what it promises is not exact."""
+
 _IDENTITY = 1 << 20  # bytes at each end of a film that tell it from others
 
 
@@ -158,8 +161,15 @@ class Film:
             painted=run.painted,
             seconds=time.monotonic() - began,
             complete=complete,
-            notes=(*notes, *self.clip.damaged),
+            notes=(*notes, *self.clip.damaged, *(self._shorter(len(segments.times)) if complete else ())),
         )
+
+    def _shorter(self, frames: int) -> list[str]:
+        """A line if a film that says how many frames it has was cut off."""
+        expected = self.total
+        if expected is None or self.clip.damaged or frames >= ALL * expected - 1:
+            return []
+        return [text("video.shorter", name=shown(self.clip.path), frames=frames, expected=expected)]
 
     def fingerprint(self) -> str:
         """Of everything that decides what the film looks like."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -89,7 +90,7 @@ def warp(values: NDArray[Any], flow: F32, *, sharp: bool = False) -> NDArray[Any
     """Values (H, W) or (H, W, C) of the frame before, brought to where they are now by a flow of any size."""
     height, width = values.shape[:2]
     at = grid(height, width) + enlarged(flow, (width, height))
-    kind = cv2.INTER_LANCZOS4 if sharp else cv2.INTER_LINEAR
+    kind = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
     return np.asarray(cv2.remap(values, at, None, kind, borderMode=cv2.BORDER_REPLICATE))  # type: ignore[call-overload]
 
 
@@ -102,8 +103,9 @@ def enlarged(flow: F32, size: tuple[int, int]) -> F32:
     return np.asarray(cv2.resize(flow, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32) * scale
 
 
+@lru_cache(8)
 def grid(height: int, width: int) -> F32:
-    """The place (x, y) of each pixel, (H, W, 2)."""
+    """The place (x, y) of each pixel, (H, W, 2); not to be written to."""
     return np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
 
 

@@ -24,13 +24,19 @@ from danqing.messages import text
 from danqing.picture import Picture
 from danqing.video import clip
 from danqing.video.clip import reason
-from danqing.video.segments import Segments
+from danqing.video.segments import CONTAINER, Segments
 
 PLACES = ("location", "com.apple.quicktime.location", "xyz")
 """How the names of notes begin that say where a film was made."""
 
 KEPT = ("title", "artist", "comment", "date", "creation_time", "description", "copyright", "album", "genre", "language")
 """Notes of a film that its painting keeps, besides where it was made if that is asked for."""
+
+FINE = "240000"
+"""Ticks/s of an mp4's own clock, by which sound and pictures are moved against each other; FFmpeg's own is 1000."""
+
+UNPLAYED = {"mp4": {"vorbis"}, "mov": {"vorbis"}}
+"""What FFmpeg would put into a container and few players play there."""
 
 SOUND = {"webm": "libopus"}
 SOUND_ELSE = "aac"
@@ -87,11 +93,11 @@ def assemble(segments: Segments, source: Source, target: Path, *, ticks: Fractio
 
 def _film(segments: Segments, source: Source, target: Path, ticks: Fraction) -> list[str]:
     writing = segments.writing
-    options = {"movflags": "+faststart"} if writing.container in ("mp4", "mov") else {}
+    options = {"movflags": "+faststart", "movie_timescale": FINE} if writing.container in ("mp4", "mov") else {}
     with ExitStack() as held:
-        first = held.enter_context(av.open(f"file:{segments.paths[0].absolute()}", format="nut"))
+        first = held.enter_context(av.open(f"file:{segments.paths[0].absolute()}", format=CONTAINER))
         out = held.enter_context(av.open(f"file:{target.absolute()}", "w", format=writing.container, options=options))
-        stream = out.add_stream_from_template(first.streams.video[0])
+        stream = out.add_stream_from_template(first.streams.video[0], opaque=True)
         stream.time_base = ticks
         length = (segments.times[-1] + segments.spans[-1]) * ticks
         sound: Iterator[tuple[Fraction, Any]] = iter(())
@@ -173,8 +179,9 @@ class Along:
             if stream.type not in ("audio", "subtitle"):
                 continue
             name = stream.codec_context.codec.canonical_name if stream.codec_context else text("video.unknown_codec")
-            if stream.codec_context and name in out.supported_codecs:
-                self.copied[stream.index] = out.add_stream_from_template(stream)
+            plays = name in out.supported_codecs - UNPLAYED.get(out.format.name, set())
+            if stream.codec_context and plays:
+                self.copied[stream.index] = out.add_stream_from_template(stream, opaque=True)
             elif stream.type == "audio" and stream.codec_context:
                 chosen = SOUND.get(out.format.name, SOUND_ELSE)
                 rate = 48000 if chosen == "libopus" else stream.codec_context.sample_rate
@@ -257,7 +264,7 @@ def _without_sound(source: Source) -> list[str]:
 
 def _frames(segments: Segments) -> Iterator[Any]:
     for path in segments.paths:
-        with av.open(f"file:{path.absolute()}", format="nut") as container:
+        with av.open(f"file:{path.absolute()}", format=CONTAINER) as container:
             yield from container.decode(video=0)
 
 

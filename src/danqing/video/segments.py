@@ -33,6 +33,12 @@ FRAMES = 100
 
 STOPPED = "stopped"
 
+CONTAINER = "matroska"
+"""What a segment is kept in: it takes every codec, and only tells the order of frames."""
+
+FASTEST = Fraction(500)
+"""Frames/s that the encoder is told at most, so that Matroska's milliseconds tell frames apart."""
+
 State = Mapping[str, NDArray[Any]]
 """What a painter carries from one frame to the next, by name."""
 
@@ -75,7 +81,7 @@ class Segments:
         self.paths: list[Path] = []
         self._open: _Segment | None = None
         self._held = ExitStack()
-        self._mine = False
+        self._new = False
 
     def begin(self, *, resume: bool, overwrite: bool) -> State | None:
         """Take what is there, or begin anew; the painter's state behind the last segment.
@@ -92,12 +98,12 @@ class Segments:
         except OSError as error:
             raise files.write_failure(self.folder, error) from error
         self._held.enter_context(files.lock(self.folder / "film", timeout=0))
-        self._mine = True
         about = self.folder / "film.json"
         if there and resume and about.is_file():
             if json.loads(about.read_bytes())["fingerprint"] != self.fingerprint:
                 raise UsageError(text("video.other_film", folder=shown(self.folder)))
             return self._found()
+        self._new = True
         for path in self.folder.iterdir():
             if path.suffix != ".lock":
                 path.unlink(missing_ok=True)
@@ -108,14 +114,14 @@ class Segments:
     def _found(self) -> State | None:
         while (about := self._path(len(self.paths)).with_suffix(".json")).is_file():
             told = json.loads(about.read_bytes())
-            self._count(about.with_suffix(".nut"), told["times"], told["spans"])
+            self._count(about.with_suffix(".mkv"), told["times"], told["spans"])
         if not self.paths:
             return None
         with np.load(self.paths[-1].with_suffix(".npz"), allow_pickle=False) as arrays:
             return dict(arrays)
 
     def _path(self, number: int) -> Path:
-        return self.folder / f"{number:06d}.nut"
+        return self.folder / f"{number:06d}.mkv"
 
     def _count(self, path: Path, times: list[int], spans: list[int]) -> None:
         self.paths.append(path)
@@ -151,7 +157,7 @@ class Segments:
     def packets(self) -> Iterator[list[Any]]:
         """The packets of each segment, in the order of decoding."""
         for path in self.paths:
-            with av.open(f"file:{path.absolute()}", format="nut") as container:
+            with av.open(f"file:{path.absolute()}", format=CONTAINER) as container:
                 yield [packet for packet in container.demux(container.streams.video[0]) if packet.size]
 
     @property
@@ -170,17 +176,13 @@ class Segments:
             self._open.discard()
             self._open = None
         self._held.close()
-        if not self.paths:
-            self._forget()
+        if self._new and not self.paths:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def remove(self) -> None:
         """The film is whole: the folder goes."""
         self._held.close()
-        self._forget()
-
-    def _forget(self) -> None:
-        if self._mine:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class _Segment:
@@ -190,11 +192,11 @@ class _Segment:
         self.path, self.writing, self.look = path, writing, look
         self.times: list[int] = []
         self.spans: list[int] = []
-        self._rate = look.rate.limit_denominator(1 << 20)
+        self._rate = min(look.rate, FASTEST).limit_denominator(1 << 16)
         self._held = ExitStack()
         with self._failing():
             file = self._held.enter_context(files.atomic_write(path, overwrite=True))
-            self._container: Any = av.open(file, "w", format="nut")
+            self._container: Any = av.open(file, "w", format=CONTAINER)
             self._stream = self._encoder()
 
     def _encoder(self) -> Any:

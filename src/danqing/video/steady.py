@@ -32,6 +32,9 @@ TONES = 1 / 32
 MOST = 1.5
 """The strokes' contrast is raised by so much at most."""
 
+FLAT = 3e-5
+"""Variance of what has no strokes."""
+
 
 class Steady:
     """Holds a painted film still.
@@ -75,17 +78,23 @@ class Steady:
 
 def pulled(fresh: F32, carried: F32, trust: F32) -> F32:
     """A painting (H, W, 3), pulled to the carried one by as much as that is trusted (H, W, 1)."""
-    size = max(3, round(max(fresh.shape[:2]) * TONES) | 1)
-    off = carried - fresh
-    tone = trust * broad(off, size)
-    strokes = fresh + FINE * trust * (off - broad(off, size))
-    # Where two paintings are mixed whose strokes do not agree, contrast is lost: it is brought back to the fresh one's.
-    base, own = broad(strokes, size), broad(fresh, size)
-    have, want = broad(np.square(strokes - base), size), broad(np.square(fresh - own), size)
-    gain = np.clip(np.sqrt((want + 1e-5) / (have + 1e-5)), 1, MOST)
-    return np.asarray(np.clip(base + gain * (strokes - base) + BROAD * tone, 0, 1), dtype=np.float32)
+    size = max(3.0, max(fresh.shape[:2]) * TONES)
+    off = trust * (carried - fresh)
+    tone, base = broad(off, size), broad(fresh, size)
+    off -= tone
+    strokes = fresh - base + FINE * off
+    # Where paintings are mixed whose strokes do not agree, contrast is lost: it is brought back to the fresh one's.
+    want = broad(np.square(fresh - base).sum(-1), size)
+    have = broad(np.square(strokes).sum(-1), size)
+    gain = np.clip(np.sqrt((want + FLAT) / (have + FLAT)), 1, MOST)
+    strokes *= gain[..., None]
+    strokes += base + BROAD * tone
+    return np.asarray(np.clip(strokes, 0, 1, out=strokes), dtype=np.float32)
 
 
-def broad(values: F32, size: int) -> F32:
-    """Values (H, W, C) without what is finer than `size` px."""
-    return np.asarray(cv2.blur(values, (size, size)), dtype=np.float32)
+def broad(values: F32, size: float) -> F32:
+    """Values (H, W) or (H, W, C) without what is finer than `size` px."""
+    height, width = values.shape[:2]
+    least = max(1, round(width / (size / 2))), max(1, round(height / (size / 2)))
+    small = cv2.blur(cv2.resize(values, least, interpolation=cv2.INTER_AREA), (3, 3))
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
