@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from danqing.video.flow import Seer, warp
-from danqing.video.steady import BROAD, Steady, broad
+from danqing.video.steady import HELD, Steady, broad
 from tests.video.films import panned, texture
 
 SIZE = (160, 120)
@@ -102,7 +102,7 @@ def test_a_tone_that_jumps_is_followed_within_a_few_frames() -> None:
     last = dark
     for _ in range(30):
         last = steady(light, motion)
-    assert np.abs(last - light).max() < 0.3 * BROAD**30 + 1e-3
+    assert np.abs(last - light).max() < 0.3 * HELD**30 + 1e-3
 
 
 def test_it_goes_on_where_it_was() -> None:

@@ -243,7 +243,8 @@ def prepare(
     if ordered.recipe.square:
         raise UsageError(text("video.square"))
     if ordered.recipe.engine in engines.BY_NAME:
-        stylizer = engines.open(ordered.recipe.engine, runtime=_settled(runtime))
+        memory = getattr(ordered.stylizer, "memory", None)
+        stylizer = engines.open(ordered.recipe.engine, runtime=_settled(runtime), memory=memory)
         ordered = dataclasses.replace(ordered, stylizer=stylizer)
     return Film(
         clip=clip,

@@ -1,13 +1,13 @@
 """Steady: what keeps a painted film from flickering.
 
 A painting of a frame and the motion since the frame before go in; the painting that is shown comes out. The last one
-is carried along by the flow, and where the flow is trusted the new one is pulled to it: broad tones almost wholly, so
-that they do not flicker, strokes by about half. Whatever is carried is never older than a few frames, and what carrying
-takes away of the strokes' contrast is given back, so that neither blur nor drift builds up. Where nothing is known, and
-after a cut, the new painting stands as it is. This module knows no engine and no film.
+is carried along by the flow, and where the flow is trusted the new one is pulled to it by a part, so that whatever is
+carried is never older than a few frames. What carrying and mixing take away of the strokes' contrast is given back, so
+that neither blur nor drift builds up. Where nothing is known, and after a cut, the new painting stands as it is. This
+module knows no engine and no film.
 
 Ruder et al. (2016) pull by a loss within the optimisation; for a network that paints in one pass this is its closed
-form, band by band.
+form.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from danqing.video.flow import Motion, warp
 
 F32 = NDArray[np.float32]
 
-BROAD, FINE = 0.9, 0.7
-"""How far tones and strokes are pulled to the carried ones at full strength."""
+HELD = 0.75
+"""How far a painting is pulled to the carried one at full strength and trust."""
 
 TONES = 1 / 32
 """Of the long side: from what breadth on it is a tone, not a stroke."""
@@ -79,17 +79,15 @@ class Steady:
 def pulled(fresh: F32, carried: F32, trust: F32) -> F32:
     """A painting (H, W, 3), pulled to the carried one by as much as that is trusted (H, W, 1)."""
     size = max(3.0, max(fresh.shape[:2]) * TONES)
-    off = trust * (carried - fresh)
-    tone, base = broad(off, size), broad(fresh, size)
-    off -= tone
-    strokes = fresh - base + FINE * off
+    mixed = fresh + HELD * trust * (carried - fresh)
     # Where paintings are mixed whose strokes do not agree, contrast is lost: it is brought back to the fresh one's.
-    want = broad(np.square(fresh - base).sum(-1), size)
-    have = broad(np.square(strokes).sum(-1), size)
-    gain = np.clip(np.sqrt((want + FLAT) / (have + FLAT)), 1, MOST)
-    strokes *= gain[..., None]
-    strokes += base + BROAD * tone
-    return np.asarray(np.clip(strokes, 0, 1, out=strokes), dtype=np.float32)
+    tone = broad(mixed, size)
+    want = broad(np.square(fresh - broad(fresh, size)).sum(-1), size)
+    mixed -= tone
+    have = broad(np.square(mixed).sum(-1), size)
+    mixed *= np.clip(np.sqrt((want + FLAT) / (have + FLAT)), 1, MOST)[..., None]
+    mixed += tone
+    return np.asarray(np.clip(mixed, 0, 1, out=mixed), dtype=np.float32)
 
 
 def broad(values: F32, size: float) -> F32:
