@@ -102,6 +102,15 @@ def fixed(size: int = 64) -> bytes:
     return g.model((1, 3, size, size))
 
 
+def stretched(size: int = 64) -> bytes:
+    """Of one size: it takes others too, but gives the same size for each of them."""
+    g = Graph().then("Conv", kernel(TINT)).then("Clip", np.float32(0), np.float32(1))
+    sizes = g.constant(np.array([1, 3, size, size], np.int64))
+    g.nodes.append(helper.make_node("Resize", [g.last, "", "", sizes], ["up"], mode="linear"))
+    g.last = "up"
+    return g.model((1, 3, size, size))
+
+
 def caffe() -> bytes:
     """Blue, green, red in 0..255 less Caffe's mean, in and out: what comes of a `.t7` that OpenCV reads."""
     three = np.ones(3, np.float32)

@@ -40,6 +40,7 @@ def painted(data: bytes, **given: Any) -> tuple[np.ndarray, np.ndarray]:
         (networks.tanh, {"value_range": (-1, 1), "output_range": (-1, 1), "layout": "NHWC", "multiple_of": 8}),
         (networks.zoo, {"value_range": (0, 255), "output_range": (0, 255), "multiple_of": 2, "fixed_size": None}),
         (networks.fixed, {"value_range": (0, 1), "fixed_size": (64, 64)}),
+        (networks.stretched, {"value_range": (0, 1), "fixed_size": (64, 64)}),
         (networks.caffe, {"channels": "BGR", "mean": (103.939, 116.779, 123.68), "output_range": (0, 255)}),
         (networks.bytes_in, {"value_range": (0, 255), "output_range": (0, 255), "layout": "NHWC"}),
     ],
