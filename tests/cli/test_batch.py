@@ -103,6 +103,21 @@ def test_the_gallery_paints_the_same_by_any_number_of_workers(folder: Path, tmp_
     assert alone.read_bytes() == paintings(two)["一.png"]
 
 
+def test_a_network_of_another_tool_paints_a_folder(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed: no network can be made")
+    from tests import networks
+
+    monkeypatch.chdir(tmp_path)
+    Path("着色.onnx").write_bytes(networks.tint())
+    assert main(["batch", str(folder), "-r", "-o", "画", "--model", "着色.onnx", "--workers", "2"]) == 0
+    assert capsys.readouterr().err.count("RGB in 0..1") == 1  # what was found out about it is said once
+    assert main(["paint", str(folder / "一.png"), "-o", "alone.png", "--model", "着色.onnx"]) == 0
+    assert Path("alone.png").read_bytes() == paintings(tmp_path / "画")["一.png"]
+    assert main(["batch", str(folder), "-o", "另", "--model", "着色.onnx", "-s", "great-wave"]) == 2
+
+
 def test_a_bad_photo_is_one_line_and_the_others_are_painted(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -120,6 +120,7 @@ def prepare(
     folder: str | Path,
     *,
     styles: Sequence[str] = (),
+    model: str | None = None,
     style_masks: Sequence[str | None] = (),
     blend: bool = False,
     protect: str | None = None,
@@ -140,6 +141,7 @@ def prepare(
         photos: from `photos.find`.
         folder: where the paintings go; each style gets a folder of its own in it where there are several.
         styles: names and paths, as on a line; without `blend` each is painted by itself.
+        model: a network instead of styles, as for `commission.prepare`.
         style_masks: for each style the mask that belongs to it, or None.
         blend: mix the styles in one painting.
         protect: a picture that is white where every photo is left alone.
@@ -161,6 +163,10 @@ def prepare(
     if protect is not None and protect_dir is not None:
         raise UsageError(text("batch.protect_twice"))
     root = Path(os.path.normpath(Path(folder).absolute()))
+    if model is not None:
+        if styles:
+            raise UsageError(text("api.model_and_style"))
+        styles = [str(inputs.of_model(model))]
     asked = _asked(styles, style_masks, blend=blend, others=arguments | {"protect": protect})
     orders = [_tried(one, max_memory=max_memory, offline=offline, on_download=on_download) for one in asked]
     sizes = [_size(photo, orders[0].recipe) for photo in photos]

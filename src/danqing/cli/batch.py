@@ -28,10 +28,14 @@ from danqing.messages import catalogue, text
 from danqing.work import Item, WorkList
 
 SHARED = (
-    "style", "mask", "protect", "model", "preset", "max_memory", "runtime", "overwrite", "format", "no_recipe",
+    "style", "model", "mask", "protect", "preset", "max_memory", "runtime", "overwrite", "format", "no_recipe",
     "keep_gps", "start", "encoder_weights", "content_layer", "style_layer",
 )  # fmt: skip
 """Options that are `paint`'s too."""
+
+
+NOTES = 5
+"""So many of the notes on single paintings are said; the others are in the report."""
 
 
 class BatchVerb(PaintVerb):
@@ -109,6 +113,7 @@ def _painted(plan: Plan, work: WorkList, interrupt: Interrupt, *, quiet: float) 
     interrupt.begun = True
     began = time.monotonic()
     ended = painted = 0
+    said: set[str] = set()
     with progress.painting_many(len(todo)) as show:
 
         def on_end(item: Item) -> None:
@@ -116,6 +121,10 @@ def _painted(plan: Plan, work: WorkList, interrupt: Interrupt, *, quiet: float) 
             ended += 1
             if item.state == "done":
                 painted += 1
+                for note in (item.result or {}).get("notes", ()):
+                    if note not in said:
+                        (console.say if len(said) < NOTES else console.detail)(note)
+                        said.add(note)
                 console.detail(shown(item.task["target"]))
             elif item.problem is not None:
                 console.tell(failure(item.task["photo"], item.problem))
