@@ -263,7 +263,7 @@ def test_s8_workers_are_replaced_after_their_share(serve: Serve) -> None:
 
 
 def test_s8_a_painting_beyond_the_memory_is_refused_and_the_next_one_is_painted(serve: Serve) -> None:
-    served = serve(memory=3_200_000_000)
+    served = serve(memory=3_000_000_000)
     with served.client() as client:
         answer = paint(client, picture((2040, 2040)))
         assert answer.status_code in (200, 413, 422, 500), answer.text

@@ -30,7 +30,7 @@ from danqing.files import atomic_write
 from danqing.image.fit import fit
 from danqing.messages import speaking, text
 from danqing.picture import Picture, formats, provenance, save
-from danqing.picture.load import measure, read_bytes
+from danqing.picture.load import measure
 from danqing.recipe import Recipe, Source, StyleSource
 from danqing.studio.confine import allow, peak, restrict
 from danqing.studio.orders import File, Layer, Order
@@ -119,7 +119,7 @@ class Worker:
         """What pictures are, without decoding them: format, size, and the recipe inside."""
         found = []
         for path, name in order["files"]:
-            data = read_bytes(path, name)
+            data = Path(path).read_bytes()
             kind, size = self.measured(data, name)
             found.append({"format": kind.lower(), "width": size[0], "height": size[1], "recipe": recipe_in(data)})
         return {"files": found}, b""
@@ -248,7 +248,7 @@ class Worker:
 
     def loaded(self, path: Path, name: str) -> Picture:
         """A picture within the limits."""
-        data = read_bytes(path, name)
+        data = path.read_bytes()
         self.measured(data, name)
         return Picture.load(data, name=name, max_pixels=self.limits["pixels"])
 
