@@ -110,3 +110,13 @@ def test_the_environment_makes_the_cores_fewer_and_never_more(
     usual = machine.cores()
     monkeypatch.setenv(machine.CORES, asked)
     assert machine.cores() == (usual if most is None else most)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setscheduler"), reason="this system has no such scheduling")
+def test_a_process_that_was_made_urgent_is_made_usual_again() -> None:
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        pytest.skip("only root may be urgent")
+    machine.usual_priority()
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER

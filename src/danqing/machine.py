@@ -55,6 +55,18 @@ def cores() -> int:
     return max(1, usable)
 
 
+def usual_priority() -> None:
+    """Bring all threads of this process back to the system's usual scheduling, where it has such a thing.
+
+    SVT-AV1 makes itself and whoever calls it a real-time process of the highest priority when it is run by root; such a
+    process, and all that it starts, can stop a machine.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # no Linux
+        for thread in os.listdir("/proc/self/task"):  # noqa: PTH208 - names, not paths
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setscheduler(int(thread), os.SCHED_OTHER, os.sched_param(0))
+
+
 def memory_total() -> int:
     """Bytes of memory that this process could ever have: the machine's, or its control group's if that is less."""
     limits = [limit for limit, _ in _group_memory()]

@@ -20,7 +20,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from danqing import files
+from danqing import files, machine
 from danqing.errors import RunFailed, UsageError
 from danqing.files import shown
 from danqing.messages import text
@@ -222,6 +222,8 @@ class _Segment:
         frame.pts, frame.time_base = len(self.times), 1 / self._rate
         with self._failing():
             self._container.mux(self._stream.encode(frame))
+        if not self.times:  # the first frame opens the encoder
+            machine.usual_priority()
         self.times.append(time)
         self.spans.append(span)
 
