@@ -259,7 +259,7 @@ def test_one_signal_keeps_what_is_finished(name: str, code: int, folder: Path, t
     process = start(folder, "-r", "-o", out, "--workers", "1", FAKE_SECONDS="0.3")
     wait_for(process, log, 2)
     process.send_signal(getattr(signal, name))
-    said, err = process.communicate(timeout=20)
+    said, err = process.communicate(timeout=90)
     assert process.returncode == code, err.decode()
     assert b"Traceback" not in err and b"--resume" in err and said.decode() == f"{out}\n"
     there = paintings(out)
@@ -272,19 +272,19 @@ def test_one_signal_keeps_what_is_finished(name: str, code: int, folder: Path, t
 @posix
 def test_a_second_ctrl_c_ends_at_once_with_its_workers(folder: Path, tmp_path: Path, log: Path) -> None:
     """F6."""
-    process = start(folder, "-o", tmp_path / "画", "--workers", "2", FAKE_SECONDS="5")
+    process = start(folder, "-o", tmp_path / "画", "--workers", "2", FAKE_SECONDS="60")  # a step
     wait_for(process, log, 2)
     workers = [int(line.split()[1]) for line in log.read_text(encoding="utf-8").splitlines()]
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     before = time.monotonic()
-    _, err = process.communicate(timeout=20)
-    assert process.returncode == 130 and time.monotonic() - before < 1.5 and b"Traceback" not in err
+    _, err = process.communicate(timeout=90)
+    assert process.returncode == 130 and time.monotonic() - before < 10 and b"Traceback" not in err
     assert gone(workers)
 
 
-def gone(processes: list[int], *, seconds: float = 5) -> bool:
+def gone(processes: list[int], *, seconds: float = 20) -> bool:
     """Whether processes end within a time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -315,7 +315,7 @@ def test_after_kill_9_at_any_moment_resume_finishes(tmp_path: Path, log: Path, m
         wait_for(process, log, seen + 1)
         time.sleep(rng.random() * 0.4)
         process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=90)
         assert gone([int(line.split()[1]) for line in log.read_text(encoding="utf-8").splitlines()])
     assert main(["batch", str(folder), "-o", str(out), "--resume", *FAKE]) == 0
     times = Counter(begun(log))
