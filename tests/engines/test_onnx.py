@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from danqing.engines.onnx import Encoder, refuse_external_data
-from danqing.errors import ModelDamaged, ModelMissing
+from danqing.engines.onnx import Encoder, failure, refuse_external_data
+from danqing.errors import DoesNotFit, ModelDamaged, ModelMissing
 
 onnx = pytest.importorskip("onnx")
 helper = onnx.helper
@@ -128,3 +128,9 @@ def test_models_of_another_form_are_refused() -> None:
 def test_a_missing_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match="没有"):
         Encoder(tmp_path / "没有.onnx")
+
+
+def test_a_lack_of_memory_is_no_damage() -> None:
+    for words in ("std::bad_alloc", "[E:onnxruntime] Failed to allocate memory for requested buffer of size 1"):
+        assert isinstance(failure("run", "a", RuntimeError(words), words), DoesNotFit)
+    assert isinstance(failure("load", "a", RuntimeError("no such operator"), "no such operator"), ModelDamaged)

@@ -22,6 +22,7 @@ from danqing.video import codecs, segments
 from danqing.video.clip import Cut
 from danqing.video.film import Film, prepare
 from danqing.video.run import Progress
+from tests.cli.test_signals import AWAKE
 from tests.fake_engine import FakeStylizer, install, picture
 from tests.video.films import FRAME, SIZE, TICKS, film, heard, left_behind, panned, seen, texture
 
@@ -358,8 +359,8 @@ def test_a_stopped_film_plays_and_goes_on_to_be_the_same(tmp_path: Path, monkeyp
     assert not list(left_behind(tmp_path))
 
 
-KILLED = """
-import pathlib, pytest, signal, sys
+KILLED = f"""{AWAKE}
+import pathlib, pytest
 from tests.fake_engine import install
 install(pytest.MonkeyPatch(), pathlib.Path(sys.argv.pop(1)))
 from danqing.video import segments

@@ -8,6 +8,7 @@ successors). This module knows no catalog: which file belongs to which name is `
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from danqing import machine
 from danqing.engines.protobuf import encoded, fields, replaced
-from danqing.errors import ModelDamaged, ModelMissing
+from danqing.errors import DanqingError, DoesNotFit, ModelDamaged, ModelMissing
 from danqing.files import shown
 from danqing.messages import text
 
@@ -56,6 +57,7 @@ class Session:
 
     Raises:
         ModelDamaged: it is no model, or refers to outside data.
+        DoesNotFit: there is not enough memory.
     """
 
     def __init__(self, data: bytes, *, name: str, threads: int | None = None) -> None:
@@ -74,12 +76,13 @@ class Session:
 
         Raises:
             ModelDamaged: the model cannot be run on them.
+            DoesNotFit: there is not enough memory.
         """
         try:
             given = {name: typed(value, self.kinds.get(name)) for name, value in values.items()}
             found = self._session.run(None, given)
         except Exception as error:  # onnxruntime's errors have no common parent but this
-            raise ModelDamaged(text("engines.onnx_run", name=self.name, reason=_reason(error))) from error
+            raise failure("run", self.name, error, _reason(error)) from error
         return dict(zip(self.outputs, found, strict=True))
 
 
@@ -214,7 +217,21 @@ def _session(data: bytes, name: str, *, threads: int | None) -> Any:
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no common parent but this
-        raise ModelDamaged(text("engines.onnx_load", name=name, reason=_reason(error))) from error
+        raise failure("load", name, error, _reason(error)) from error
+
+
+def failure(what: str, name: str, error: Exception, reason: str) -> DanqingError:
+    """The one line for a runtime's own error: `DoesNotFit` where memory was wanting, else `ModelDamaged`.
+
+    Args:
+        what: `load` or `run`.
+        name: of the model.
+        error: what the runtime raised; memory is told by its words alone.
+        reason: what it says, in a line.
+    """
+    if isinstance(error, MemoryError) or re.search(r"bad_alloc|bad allocation|failed to allocate", str(error), re.I):
+        return DoesNotFit(text("engines.no_memory", name=name))
+    return ModelDamaged(text(f"engines.onnx_{what}", name=name, reason=reason))
 
 
 def _reason(error: Exception) -> str:

@@ -16,10 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danqing import machine
-from danqing.engines.onnx import refuse_external_data, typed
-from danqing.errors import ModelDamaged
+from danqing.engines.onnx import failure, refuse_external_data, typed
 from danqing.files import shown
-from danqing.messages import text
 
 EXACT = "exact."
 """How the names of operations begin that would go wrong in bfloat16."""
@@ -44,6 +42,7 @@ class Session:
 
     Raises:
         ModelDamaged: it is no model, or refers to outside data.
+        DoesNotFit: there is not enough memory.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class Session:
                 halve(model)
             self._model = core.compile_model(model, "CPU", settings)
         except Exception as error:  # OpenVINO raises RuntimeError and others
-            raise ModelDamaged(text("engines.onnx_load", name=name, reason=_reason(error))) from error
+            raise failure("load", name, error, _reason(error)) from error
         self.inputs: dict[str, tuple[int | None, ...]] = {
             one.any_name: tuple(None if side.is_dynamic else side.get_length() for side in one.partial_shape)
             for one in self._model.inputs
@@ -87,11 +86,12 @@ class Session:
 
         Raises:
             ModelDamaged: the model cannot be run on them.
+            DoesNotFit: there is not enough memory.
         """
         try:
             found = self._model({name: typed(value, self._kinds.get(name)) for name, value in values.items()})
         except Exception as error:  # OpenVINO raises RuntimeError and others
-            raise ModelDamaged(text("engines.onnx_run", name=self.name, reason=_reason(error))) from error
+            raise failure("run", self.name, error, _reason(error)) from error
         return {one.any_name: found[one] for one in self._model.outputs}
 
 
