@@ -19,7 +19,6 @@ from danqing.atelier.nets.pastiche import PasticheNet
 from danqing.atelier.nets.predictor import Predictor, given
 from danqing.atelier.train import publish
 from danqing.card import Card, LearntStyle
-from danqing.engines import fast, vectors
 
 STYLES = (
     LearntStyle(name="reeds", title="Reeds", title_zh="芦苇", artist="Unknown", date="1700", source="a test"),
@@ -49,19 +48,11 @@ def vector(net: PasticheNet, rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def bundle(folder: Path) -> None:
-    """Bundled models in `folder`: the encoder that ships, and a drawn network; what was opened before is forgotten."""
+    """Bundled models in `folder`: the encoder that ships, and a drawn network."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in catalog.MODELS.glob("compact.*"):
         shutil.copy(path, folder)
     published(folder)
-    forget()
-
-
-def forget() -> None:
-    """Forget networks and vectors that are kept open for the next picture."""
-    fast.opened.cache_clear()
-    vectors.predictor.cache_clear()
-    vectors._memory.clear()
 
 
 def published(folder: Path, *, seed: int = 3, name: str = "pastiche", prefix: str = "") -> Card:

@@ -27,7 +27,7 @@ from danqing.weights.t7 import Module
 from tests import networks
 from tests.fake_engine import picture
 from tests.networks import TINT, Graph, helper, onnx
-from tests.pastiches import bundle, forget
+from tests.pastiches import bundle
 from tests.weights.t7_writer import Writer
 from tests.weights.test_pth import bomb, payloads
 from tests.weights.test_safetensors import BAD
@@ -48,7 +48,6 @@ def workplace(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(catalog, "MODELS", models)
     monkeypatch.setenv("DANQING_HOME", str(tmp_path / "家"))
     monkeypatch.chdir(tmp_path)
-    forget()
     picture(tmp_path / "照片.png", (61, 50))
     return tmp_path
 

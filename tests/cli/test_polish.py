@@ -13,7 +13,6 @@ pytest.importorskip("onnx", reason="onnx is not installed: nothing can be publis
 
 from danqing import api, catalog, ownstyle
 from danqing.cli.main import main
-from danqing.engines import fast, vectors
 from tests.fake_engine import picture
 from tests.pastiches import bundle, published
 
@@ -72,9 +71,6 @@ def test_a_style_is_polished_painted_with_moved_and_removed(
 def test_another_network_predicts_again_and_says_so(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("polish", "painting.png", "--name", "mine", *QUICK) == 0
     published(workplace / "models", seed=9)
-    for cache in (fast.opened, vectors.predictor):
-        cache.cache_clear()
-    vectors._memory.clear()
     capsys.readouterr()
     assert run("paint", "photos/0.png", "--style", "mine", "-o", "again.png") == 0
     assert "polished for another network" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from danqing.style import Style
 
 torch = pytest.importorskip("torch", reason="torch is not installed: no network can be published")
 
-from tests.pastiches import bundle, drawn, forget, published  # noqa: E402
+from tests.pastiches import bundle, drawn, published  # noqa: E402
 
 F32 = np.float32
 HAS_OPENVINO = fast.find_spec("openvino") is not None
@@ -36,7 +36,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundled(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(catalog, "MODELS", models)
     monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
-    forget()
 
 
 def photo(height: int = 40, width: int = 56, *, seed: int = 0) -> Picture:
@@ -105,8 +104,8 @@ def test_a_network_of_one_style_paints(family: str) -> None:
 
 def test_several_pictures_at_once_are_painted_as_one_by_one() -> None:
     pictures = [photo(48, 64, seed=seed) for seed in range(3)]
-    _, rows = catalog.vectors("smoke")
-    net = fast.opened("pastiche", "onnx", None)
+    card, rows = catalog.vectors("smoke")
+    net = fast.opened(card, "onnx", None)
     batch = np.stack([picture.pixels.transpose(2, 0, 1) for picture in pictures])
     found = net({"picture": batch, "vectors": rows[1:2], "weights": np.ones((1, 1), F32)})["painting"]
     for one, picture in zip(found, pictures, strict=True):
@@ -125,7 +124,7 @@ def test_strength_leads_from_the_photo_to_the_painting() -> None:
     picture = photo()
     np.testing.assert_array_equal(painted(picture, REEDS, strength=0), picture.pixels)
     card, rows = catalog.vectors("reeds")
-    net, own = fast.opened("pastiche", "onnx", None), vectors.predictor("pastiche")(resized(picture.pixels))
+    net, own = fast.opened(card, "onnx", None), vectors.predictor(card)(resized(picture.pixels))
     mixed = {
         strength: fast.run(
             net, card, picture.pixels, (strength * rows[1] + (1 - strength) * own)[None], np.ones(1, F32)
@@ -211,6 +210,8 @@ def test_damaged_files_are_one_line(
     else:
         path.write_bytes(data[: len(data) // 2] if damage == "cut" else data[:-9] + b"\0" * 9)
     monkeypatch.setattr(catalog, "MODELS", tmp_path / "models")
+    fast._opened.cache_clear()
+    vectors._predictor.cache_clear()
     with pytest.raises(DanqingError) as caught:
         api.paint(photo(), "reeds", strength=0.5)
     assert "\n" not in str(caught.value)

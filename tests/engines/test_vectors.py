@@ -18,7 +18,7 @@ from danqing.style import Style
 
 pytest.importorskip("torch", reason="torch is not installed: no network can be published")
 
-from tests.pastiches import bundle, forget
+from tests.pastiches import bundle
 
 F32 = np.float32
 
@@ -35,7 +35,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundled(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(catalog, "MODELS", models)
     monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
-    forget()
+    vectors._memory.clear()
 
 
 def picture(seed: int = 0, *, height: int = 72, width: int = 96) -> Picture:
@@ -78,7 +78,7 @@ def test_a_broad_brush_sees_a_picture_larger(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_was_predicted_is_remembered_in_memory_and_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     _, first = vectors.of([style(picture())], Recipe())
     monkeypatch.setattr(Predictor, "__init__", lambda *_: pytest.fail("predicted again"))
-    vectors.predictor.cache_clear()
+    vectors._predictor.cache_clear()
     _, again = vectors.of([style(picture())], Recipe())
     vectors._memory.clear()
     _, later = vectors.of([style(picture())], Recipe())
@@ -91,7 +91,7 @@ def test_a_damaged_memory_is_no_memory() -> None:
     _, first = vectors.of([style(picture())], Recipe())
     (kept,) = (catalog.home() / "vectors").iterdir()
     kept.write_bytes(kept.read_bytes()[:-8])
-    forget()
+    vectors._memory.clear()
     _, again = vectors.of([style(picture())], Recipe())
     np.testing.assert_array_equal(again, first)
 

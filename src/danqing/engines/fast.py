@@ -100,7 +100,7 @@ class FastStylizer:
         self, pixels: F32, card: Card, styles: Sequence[Style], found: F32 | None, strength: float, steps: _Steps
     ) -> F32:
         """Pixels (H, W, 3) painted with the vectors found (S, P), all of them together or each where its mask is."""
-        source = next((s.source for s in styles if isinstance(s.source, Network)), card.name)
+        source = next((s.source for s in styles if isinstance(s.source, Network)), card)
         paint = self.way(pixels, card, source, steps)
         weights = np.array([style.weight for style in styles], dtype=np.float32)
         masks = mask.resolved([style.mask for style in styles])
@@ -110,7 +110,7 @@ class FastStylizer:
             return mask.composite(pixels, painting, np.broadcast_to(covered, pixels.shape[:2]))
         own = None
         if strength < 1:
-            own = vectors.predictor(card.name)(resized(pixels))  # not remembered: photos come and go
+            own = vectors.predictor(card)(resized(pixels))  # not remembered: photos come and go
         if masks is None:
             result = paint(*towards(own, found, weights, strength))
         else:
@@ -123,7 +123,7 @@ class FastStylizer:
             result = mask.composite(pixels, result, mask.cover(masks))
         return pixels + np.float32(min(1.0, strength / WHOLE)) * (result - pixels) if strength < WHOLE else result
 
-    def way(self, pixels: F32, card: Card, source: str | Network, steps: _Steps) -> Paint:
+    def way(self, pixels: F32, card: Card, source: Card | Network, steps: _Steps) -> Paint:
         """What paints pixels with vectors and their weights: the network as a whole, or in tiles."""
         height, width = pixels.shape[:2]
         runtime = chosen(self.runtime, width * height)
@@ -272,12 +272,17 @@ class _Work:
 _work = _Work()
 
 
+def opened(model: Card | Network, runtime: str, threads: int | None) -> Session:
+    """A network that is ready to run, of the catalog or here in memory; kept for the next picture."""
+    return _opened(model if isinstance(model, Network) else (model.name, model.sha256), runtime, threads)
+
+
 @lru_cache(4)
-def opened(model: str | Network, runtime: str, threads: int | None) -> Session:
-    """A network that is ready to run, kept for the next picture."""
+def _opened(model: tuple[str, str] | Network, runtime: str, threads: int | None) -> Session:
     if isinstance(model, Network):
         return _session(model.graph, model.card.name, runtime, threads)
-    return _session(onnx.read(catalog.find(model)[1]), model, runtime, threads)
+    name, _ = model
+    return _session(onnx.read(catalog.find(name)[1]), name, runtime, threads)
 
 
 def _session(data: bytes, name: str, runtime: str, threads: int | None) -> Session:

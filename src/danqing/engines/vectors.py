@@ -106,7 +106,7 @@ def predicted(card: Card, picture: Picture, octaves: float) -> F32:
         if there is not None:
             vector = np.frombuffer(there, dtype="<f4").astype(np.float32)
         else:
-            vector = predictor(card.name)(seen)
+            vector = predictor(card)(seen)
             shelf.put(key, vector.astype("<f4").tobytes())
         while len(_memory) >= REMEMBERED:
             _memory.pop(next(iter(_memory)))
@@ -125,7 +125,7 @@ def nearest(picture: Picture) -> list[tuple[str, float]]:
     """
     card = catalog.card(NETWORK)
     one = predicted(card, picture, 0)
-    widths = predictor(card.name).widths
+    widths = predictor(card).widths
     names = [entry.name for entry in catalog.styles() if entry.network == NETWORK]
     tables = {name: catalog.vectors(name)[1] for name in names}
     rows = {name: outline(table[1], widths) for name, table in tables.items() if table is not None}
@@ -149,9 +149,14 @@ def outline(vector: F32, widths: Sequence[int]) -> F32:
     return np.concatenate(parts)
 
 
-@lru_cache(2)
-def predictor(name: str) -> Predictor:
+def predictor(card: Card) -> Predictor:
     """The predictor of a network's vectors, kept for the next picture."""
+    return _predictor(card.name, card.predictor_sha256)
+
+
+@lru_cache(2)
+def _predictor(name: str, sha256: str | None) -> Predictor:
+    del sha256  # another network of the same name is another key
     return Predictor(catalog.card(name))
 
 

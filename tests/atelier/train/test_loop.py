@@ -184,8 +184,10 @@ from pathlib import Path
 import torch, torch.distributed as dist
 torch.set_num_threads(1)
 dist.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=int(sys.argv[3]), world_size=2)
+from danqing.atelier.train.loop import parted
 from tests.atelier.train.test_loop import short
 short(Path(sys.argv[1]))
+parted()
 """
 
 

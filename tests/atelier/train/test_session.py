@@ -21,7 +21,7 @@ from danqing.engines import fast  # noqa: E402
 from danqing.errors import RunFailed, UsageError  # noqa: E402
 from danqing.files import sha256  # noqa: E402
 from tests.fake_engine import picture  # noqa: E402
-from tests.pastiches import bundle, forget  # noqa: E402
+from tests.pastiches import bundle  # noqa: E402
 
 SMALL = {"steps": 4, "batch": 2, "crop": 64, "save_every": 2, "sample_every": 4, "learning_rate": 1e-3}
 
@@ -39,7 +39,6 @@ def bundled(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     torch.set_num_threads(1)
     monkeypatch.setattr(catalog, "MODELS", models)
     monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
-    forget()
 
 
 @pytest.fixture
@@ -201,7 +200,7 @@ def test_sessions_read_the_network_that_ships_back_exactly(models: Path) -> None
     net, predictor = session.bundled()
     card, path = catalog.find("pastiche")
     x, vector = torch.rand(1, 3, 48, 64), torch.from_numpy(catalog.vectors("smoke")[1][1:2])
-    graph = fast.opened("pastiche", "onnx", None)
+    graph = fast.opened(card, "onnx", None)
     inputs = {"picture": x.numpy(), "vectors": vector.numpy(), "weights": np.ones((1, 1), np.float32)}
     with torch.no_grad():
         np.testing.assert_allclose(graph(inputs)["painting"], net(x, vector).clamp(0, 1).numpy(), atol=2e-3)

@@ -27,7 +27,7 @@ from torch import Tensor
 from danqing.atelier.encoders import VGG
 from danqing.atelier.train import checkpoints, publish
 from danqing.atelier.train.data import U8, Folder, square
-from danqing.atelier.train.loop import Loop, Plan, Report, joined
+from danqing.atelier.train.loop import Loop, Plan, Report, joined, parted
 from danqing.atelier.train.pastiche import Lesson, Pastiches, Teaching, fresh, seer, stacked
 from danqing.card import LearntStyle
 from danqing.files import sha256
@@ -282,6 +282,7 @@ def main() -> None:
     trained = train(recipe, data, args.out, device=joined(args.device))
     if not dist.is_initialized() or dist.get_rank() == 0:
         ship(trained, recipe, data, args.out / "models")
+    parted()
 
 
 if __name__ == "__main__":

@@ -73,6 +73,13 @@ def joined(device: str) -> str:
     return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and dist.is_initialized() else device
 
 
+def parted() -> None:
+    """Leave the other processes, if there are any, once all have come so far."""
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+
+
 class Method(Protocol):
     """What is trained: a module whose parameters that require gradients learn, and its objective."""
 

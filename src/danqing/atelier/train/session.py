@@ -29,7 +29,7 @@ from danqing.atelier.nets.predictor import Predictor
 from danqing.atelier.train import publish
 from danqing.atelier.train.data import U8, Folder, Held, Pictures, square
 from danqing.atelier.train.johnson import LOSSES, Classic, OneStyle, Own
-from danqing.atelier.train.loop import Loop, OnReport, Plan, Report, joined
+from danqing.atelier.train.loop import Loop, OnReport, Plan, Report, joined, parted
 from danqing.atelier.train.pastiche import (
     BRUSHES,
     Judgement,
@@ -128,7 +128,9 @@ def train(
             plot(folder)
         return on_report(report) if on_report is not None else None
 
-    if not loop.run(look) or loop.rank:
+    done = loop.run(look)
+    parted()
+    if not done or loop.rank:
         return None
     loop.model.load_state_dict(loop.averaged())
     loop.model.cpu()
