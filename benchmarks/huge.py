@@ -11,16 +11,17 @@ optimisation engine instead, a few steps, and the same steps at 1024 px in one p
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
+from process import run
 
 from danqing import machine
 from danqing.atelier import tiled
@@ -40,18 +41,9 @@ def photo(size: tuple[int, int], path: Path) -> Path:
     return path
 
 
-def run(*words: str | Path) -> dict[str, float]:
+def painted(*words: str | Path) -> dict[str, Any]:
     """A painting by `danqing paint`: seconds, and the most anonymous memory in bytes."""
-    began, most = time.monotonic(), 0
-    with subprocess.Popen([sys.executable, "-m", "danqing", "paint", *map(str, words), "-q"]) as process:
-        while process.poll() is None:
-            with contextlib.suppress(OSError, IndexError):
-                status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
-                most = max(most, int(status.split("RssAnon:")[1].split()[0]) * 1024)
-            time.sleep(0.02)
-    if process.returncode:
-        raise SystemExit(f"danqing paint {words} ended with {process.returncode}")
-    return {"seconds": time.monotonic() - began, "memory": most}
+    return run([sys.executable, "-m", "danqing", "paint", *words, "-q"], memory="RssAnon")
 
 
 def fast(style: str, megapixels: float, folder: Path) -> None:
@@ -60,10 +52,10 @@ def fast(style: str, megapixels: float, folder: Path) -> None:
     huge = 4 * side, 3 * side
     small, large = photo(ONE_PIECE, folder / "small.jpg"), photo(huge, folder / "large.jpg")
     common = ("--style", style, "--runtime", "onnx", "--overwrite")
-    whole = run(small, *common, "--size", str(ONE_PIECE[0]), "-o", folder / "whole.png")
-    tiles = run(small, *common, "--size", str(ONE_PIECE[0]), "-o", folder / "tiles.png", "--max-memory", WITHIN)
+    whole = painted(small, *common, "--size", str(ONE_PIECE[0]), "-o", folder / "whole.png")
+    tiles = painted(small, *common, "--size", str(ONE_PIECE[0]), "-o", folder / "tiles.png", "--max-memory", WITHIN)
     a, b = (np.asarray(Image.open(folder / name), dtype=np.int16) for name in ("whole.png", "tiles.png"))
-    most = run(large, *common, "--size", str(huge[0]), "-o", folder / "large-painted.jpg", "--max-memory", "2G")
+    most = painted(large, *common, "--size", str(huge[0]), "-o", folder / "large-painted.jpg", "--max-memory", "2G")
     print("| | px | seconds | microseconds a pixel | anonymous memory, MB |\n|---|---|---|---|---|")
     for name, size, found in (
         ("in one piece", ONE_PIECE, whole),

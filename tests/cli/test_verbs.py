@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,23 @@ def test_models_are_verified(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ca
     path.write_bytes(b"<html>404</html>")
     assert main(["models", "verify"]) == 5
     assert "vgg19" in capsys.readouterr().err
+
+
+def test_every_file_of_a_model_is_verified(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Said) -> None:
+    models = tmp_path / "模型"
+    shutil.copytree(catalog.MODELS, models)
+    monkeypatch.setattr(catalog, "MODELS", models)
+    cards = [card for card in catalog.cards() if catalog.bundled(card)]
+    assert main(["models", "verify", *(card.name for card in cards)]) == 0
+    out = capsys.readouterr().out
+    for card in cards:
+        for file in card.files():
+            assert file in out
+            whole = (models / file).read_bytes()
+            (models / file).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+            assert main(["models", "verify", card.name]) == 5
+            assert file in capsys.readouterr().err
+            (models / file).write_bytes(whole)
 
 
 def test_pull_prints_the_path_and_respects_offline(monkeypatch: pytest.MonkeyPatch, capsys: Said) -> None:

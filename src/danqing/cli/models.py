@@ -59,11 +59,8 @@ def models_verify(
     """Check models against the hashes of their cards; those that were never fetched are only said to be absent."""
     failures: list[ModelError] = []
     for card in [catalog.card(name) for name in names] if names else catalog.cards():
-        paths = [catalog.location(card)]
-        if card.onnx is not None:
-            paths.append(paths[0].with_name(card.onnx))
         try:
-            for path in paths:
+            for path in map(catalog.location(card).with_name, card.files()):
                 if card.urls and not path.exists() and not names:
                     console.out(f"{card.name}  {text('cli.state_absent')}")
                 else:

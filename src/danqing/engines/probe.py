@@ -7,7 +7,6 @@ The graph is a stranger's, so `explored` runs it in a process of its own, with l
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -27,6 +26,7 @@ from danqing.files import shown
 from danqing.image.fit import resize
 from danqing.messages import text
 from danqing.weights.feeding import CAFFE
+from danqing.weights.mat_child import restrict
 
 F32 = NDArray[np.float32]
 
@@ -350,7 +350,7 @@ def _path() -> str:
 
 def _main() -> None:
     order = json.loads(sys.argv[1])
-    _restrict(seconds=int(order["seconds"]), memory=int(order["memory"]))
+    restrict(seconds=int(order["seconds"]), memory=int(order["memory"]))
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in order["given"].items()}
     try:
         found = explore(sys.stdin.buffer.read(), name=order["name"], given=given)
@@ -358,17 +358,6 @@ def _main() -> None:
     except ModelDamaged as error:
         answer = {"refused": str(error)}
     sys.stdout.write(json.dumps(answer))
-
-
-def _restrict(*, seconds: int, memory: int) -> None:
-    """Caps on time, memory and core files, where the system has them; the parent's timeout holds everywhere."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    for what, limit in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, memory), (resource.RLIMIT_CORE, 0)):
-        with contextlib.suppress(ValueError, OSError):  # a lower limit is in force already, or the system has none
-            resource.setrlimit(what, (limit, limit))
 
 
 if __name__ == "__main__":
