@@ -12,6 +12,7 @@ from danqing import api, catalog
 from danqing.engines import fast, vectors
 from danqing.engines.predictor import given, resized, statistics
 from danqing.errors import DanqingError, ModelMissing, UsageError
+from danqing.image.fit import resize
 from danqing.picture import Picture
 from danqing.recipe import Recipe
 from danqing.style import Style
@@ -48,6 +49,8 @@ def painted(picture: Picture, *styles: Style, **knobs: object) -> np.ndarray:
     return fast.FastStylizer(runtime="onnx")(picture, styles, Recipe(**knobs)).picture.pixels  # type: ignore[arg-type]
 
 
+SHIPPED = catalog.MODELS / "pastiche.toml"
+WAVE = Style(source="great-wave", name="great-wave")
 REEDS, SMOKE = (Style(source=name, name=name) for name in ("reeds", "smoke"))
 
 
@@ -142,6 +145,38 @@ def test_the_brush_chooses_among_three_vectors() -> None:
         np.testing.assert_allclose(vectors.at_brush(rows, brush, 1), expected, atol=1e-6)
     np.testing.assert_allclose(vectors.at_brush(rows, 0.5, 2), rows[2], atol=1e-6)
     np.testing.assert_allclose(vectors.at_brush(rows, 0.5, 9), rows[2], atol=1e-6)
+
+
+def test_a_broad_brush_begins_large_pictures_small() -> None:
+    assert fast.beginning((8000, 6000), 1) == (1024, 768)
+    assert fast.beginning((6000, 8000), 0.75) == (2147, 2862)  # half of the way, in octaves
+    for size, brush in (((8000, 6000), 0.5), ((8000, 6000), 0.2), ((1024, 700), 1), ((1500, 900), 1)):
+        assert fast.beginning(size, brush) is None
+
+
+@pytest.mark.skipif(not SHIPPED.exists(), reason="no network comes along")
+def test_with_a_broad_brush_a_large_painting_looks_like_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog, "MODELS", SHIPPED.parent)
+    monkeypatch.setattr(fast, "LOOK", 96)
+    large = photo(288, 384)
+    small = Picture(pixels=resize(large.pixels, (96, 72)).clip(0, 1))
+    wanted, broad, fine = (painted(one, WAVE, brush=b) for one, b in ((small, 1.0), (large, 1.0), (large, 0.5)))
+    away = [np.abs(resize(one, (96, 72)) - wanted).mean() for one in (broad, fine)]
+    assert away[0] < 0.7 * away[1]
+    sharp = [np.abs(np.diff(one, axis=1)).max(axis=1).mean() for one in (broad, resize(wanted, (384, 288)))]
+    assert sharp[0] > 1.3 * sharp[1], "more than enlarged"
+
+
+def test_a_broad_brush_leaves_the_photo_where_nothing_is_painted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast, "LOOK", 32)
+    picture = photo(64, 96)
+    left = np.zeros((64, 96), F32)
+    left[:, :40] = 1
+    half = painted(picture, Style(source="reeds", name="r", mask=left), brush=1.0)
+    np.testing.assert_array_equal(half[:, 40:], picture.pixels[:, 40:])
+    assert np.abs(half[:, :40] - picture.pixels[:, :40]).mean() > 0.02
+    away = [np.abs(painted(picture, REEDS, brush=1.0, strength=s) - picture.pixels).mean() for s in (0.01, 0.3, 1)]
+    assert away[0] < 0.02 < away[1] < away[2]
 
 
 def test_masks_say_where() -> None:

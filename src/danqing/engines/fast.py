@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib.util import find_spec
 
@@ -25,6 +25,7 @@ from danqing.engines.tiles import Session
 from danqing.errors import Interrupted, ModelMissing, UsageError
 from danqing.files import shown
 from danqing.image import mask
+from danqing.image.fit import Size, fitted_size, resize
 from danqing.messages import text
 from danqing.picture import Picture
 from danqing.recipe import Recipe
@@ -44,6 +45,15 @@ MANY = 12e6
 
 WHOLE = 0.2
 """The strength from which on nothing but the network's painting is seen; below, more and more of the photo itself."""
+
+NOTABLE = 1.5
+"""So many times as broad strokes have to become for it to be worth painting twice."""
+
+LOOK = 1024
+"""px: the long side at which a painting looks as the broadest brush lets larger ones look."""
+
+OVER = 0.5
+"""The strength with which a painting that was enlarged is painted over, so that its strokes have sharp edges."""
 
 RUNTIMES = ("auto", "onnx", "openvino")
 
@@ -90,11 +100,37 @@ class FastStylizer:
         _, _, card, found = self._found
         steps = _Steps(content, on_step, passes=len(styles) if any(s.mask is not None for s in styles) else 1)
         pixels = content.pixels
-        if recipe.strength > 0:
+        small = beginning(content.size, recipe.brush) if card.vectors else None
+        if recipe.strength > 0 and small is not None:
+            pixels = self.enlarged(pixels, card, styles, found, recipe.strength, steps, small=small)
+        elif recipe.strength > 0:
             pixels = self.painted(pixels, card, styles, found, recipe.strength, steps)
         picture = Picture(pixels=pixels)
         seconds = steps.last(picture)
         return Pastiche(picture=picture, recipe=recipe, card=card, seconds=seconds)
+
+    def enlarged(
+        self,
+        pixels: F32,
+        card: Card,
+        styles: Sequence[Style],
+        found: F32 | None,
+        strength: float,
+        steps: _Steps,
+        *,
+        small: Size,
+    ) -> F32:
+        """Pixels painted as `painted` does at a smaller (width, height), enlarged, and painted over for sharp edges."""
+        size = pixels.shape[1], pixels.shape[0]
+        sketch = resize(pixels, small).clip(0, 1)
+        placed = [s if s.mask is None else replace(s, mask=mask.sized(s.mask, small)) for s in styles]
+        silent = _Steps(Picture(pixels=sketch), None, passes=1)
+        large = resize(self.painted(sketch, card, placed, found, strength, silent), size)
+        if strength < 1:  # so much of the photo is seen, with what is too fine for the sketch
+            large += np.float32(1 - strength) * (pixels - resize(sketch, size))
+        large = self.painted(np.clip(large, 0, 1, out=large), card, styles, found, OVER * strength, steps)
+        masks = mask.resolved([style.mask for style in styles])
+        return large if masks is None else mask.composite(pixels, large, mask.cover(masks))
 
     def painted(
         self, pixels: F32, card: Card, styles: Sequence[Style], found: F32 | None, strength: float, steps: _Steps
@@ -218,6 +254,17 @@ class _Steps:
 def _held(area: int) -> int:
     """Bytes of photo and painting of so many pixels that lie in memory."""
     return area * limits.PICTURE_BYTES if area * 12 < scratch.LARGE else 0
+
+
+def beginning(size: Size, brush: float) -> Size | None:
+    """The (width, height) at which a picture of `size` is painted first, for broad strokes; None = at its own.
+
+    Strokes of the network are as broad in px in a large picture as in a small one. Half a brush leaves them so; the
+    broadest lets them be as broad in the picture as at `LOOK`.
+    """
+    side = max(size)
+    least = side * (LOOK / side) ** (2 * brush - 1)
+    return fitted_size(size, size=round(least)) if least < side / NOTABLE and brush > 0.5 else None
 
 
 def towards(own: F32 | None, vectors: F32, weights: F32, strength: float) -> tuple[F32, F32]:
