@@ -68,7 +68,7 @@ def ours(runtime: str, style: str) -> dict[str, float]:
 
 
 def predicting() -> dict[str, float]:
-    """Seconds from a picture of 1024x768 to its style vector: a new one, one that another process saw, one seen here."""
+    """Seconds from a picture of 1024x768 to its vector: a new one, one that another process saw, one seen here."""
     card = catalog.card(NETWORK)
     found: dict[str, list[float]] = {"new": [], "on the disk": [], "in memory": []}
     with tempfile.TemporaryDirectory() as home:
