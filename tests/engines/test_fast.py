@@ -10,6 +10,7 @@ import pytest
 
 from danqing import api, catalog
 from danqing.engines import fast, vectors
+from danqing.engines.grain import grained
 from danqing.engines.predictor import given, resized, statistics
 from danqing.errors import DanqingError, ModelMissing, UsageError
 from danqing.image.fit import resize
@@ -67,7 +68,7 @@ def test_it_paints_what_the_network_paints_in_torch() -> None:
     picture = photo(48, 64)
     card, rows = catalog.vectors("reeds")
     assert card.parity["painting"] <= 2e-3
-    x = torch.from_numpy(picture.pixels.transpose(2, 0, 1).copy())[None]
+    x = torch.from_numpy(grained(picture.pixels, 1).transpose(2, 0, 1).copy())[None]
     with torch.no_grad():
         expected = net(x, torch.from_numpy(rows[1:2])).clamp(0, 1)[0].numpy().transpose(1, 2, 0)
     np.testing.assert_allclose(painted(picture, REEDS), expected, atol=4e-3)  # weights are stored in float16
@@ -79,7 +80,7 @@ def test_openvino_paints_the_same() -> None:
     expected = painted(picture, REEDS)
     session = fast.openvino.Session(fast.onnx.read(catalog.find("pastiche")[1]), name="pastiche", half=False)
     card, rows = catalog.vectors("reeds")
-    found = fast.run(session, card, picture.pixels, rows[1:2], np.ones(1, F32))
+    found = fast.run(session, card, grained(picture.pixels, 1), rows[1:2], np.ones(1, F32))
     assert np.abs(found - expected).max() <= 2e-3
     whole = fast.FastStylizer(runtime="openvino")(picture, (REEDS,), Recipe()).picture.pixels
     assert -10 * np.log10(np.square(whole - expected).mean()) >= 38
@@ -109,7 +110,7 @@ def test_several_pictures_at_once_are_painted_as_one_by_one() -> None:
     pictures = [photo(48, 64, seed=seed) for seed in range(3)]
     card, rows = catalog.vectors("smoke")
     net = fast.opened(card, "onnx", None)
-    batch = np.stack([picture.pixels.transpose(2, 0, 1) for picture in pictures])
+    batch = np.stack([grained(picture.pixels, 1).transpose(2, 0, 1) for picture in pictures])
     found = net({"picture": batch, "vectors": rows[1:2], "weights": np.ones((1, 1), F32)})["painting"]
     for one, picture in zip(found, pictures, strict=True):
         np.testing.assert_allclose(one.transpose(1, 2, 0), painted(picture, SMOKE), atol=1e-4)
@@ -130,7 +131,11 @@ def test_strength_leads_from_the_photo_to_the_painting() -> None:
     net, own = fast.opened(card, "onnx", None), vectors.predictor(card)(resized(picture.pixels))
     mixed = {
         strength: fast.run(
-            net, card, picture.pixels, (strength * rows[1] + (1 - strength) * own)[None], np.ones(1, F32)
+            net,
+            card,
+            grained(picture.pixels, strength),
+            (strength * rows[1] + (1 - strength) * own)[None],
+            np.ones(1, F32),
         )
         for strength in (0.1, 0.6, 1)
     }

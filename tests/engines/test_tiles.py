@@ -20,7 +20,7 @@ from tests import pastiches
 
 F32 = NDArray[np.float32]
 RNG = np.random.default_rng(11)
-SIZES = [(300, 410), (517, 263), (24, 700), (640, 31)]
+SIZES = [(300, 410), (517, 263), (40, 700), (640, 43)]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def in_tiles(network: tuple[bytes, dict[str, F32]], pixels: F32, *, side: int = 
 
 def at_once(network: tuple[bytes, dict[str, F32]], pixels: F32) -> F32:
     card = pastiches.Card(
-        name="n", kind="pastiche", file="n.onnx", sha256="0" * 64, license="-", origin="-", multiple_of=8, min_size=24
+        name="n", kind="pastiche", file="n.onnx", sha256="0" * 64, license="-", origin="-", multiple_of=8, min_size=40
     )
     vectors, weights = network[1]["vectors"], network[1]["weights"][0]
     return fast.run(onnx.Session(network[0], name="n"), card, pixels, vectors, weights)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from danqing import catalog, limits, machine, scratch
 from danqing.card import Card, Network
 from danqing.engines import feed, onnx, openvino, tiles, vectors
+from danqing.engines.grain import grained
 from danqing.engines.predictor import resized
 from danqing.engines.tiles import Session
 from danqing.errors import Interrupted, ModelMissing, UsageError
@@ -137,7 +138,7 @@ class FastStylizer:
     ) -> F32:
         """Pixels (H, W, 3) painted with the vectors found (S, P), all of them together or each where its mask is."""
         source = next((s.source for s in styles if isinstance(s.source, Network)), card)
-        paint = self.way(pixels, card, source, steps)
+        paint = self.way(pixels if found is None else grained(pixels, strength), card, source, steps)
         weights = np.array([style.weight for style in styles], dtype=np.float32)
         masks = mask.resolved([style.mask for style in styles])
         if found is None:
@@ -197,7 +198,7 @@ class FastStylizer:
         if side is None:
             return Estimate(memory=BASE_BYTES + area * BYTES_PER_PIXEL, seconds=seconds)
         memory = BASE_BYTES + _held(area) + tiles.whole(side) ** 2 * BYTES_PER_PIXEL
-        return Estimate(memory=memory, seconds=TILED * seconds, scratch=tiles.scratch_bytes(size))
+        return Estimate(memory=memory, seconds=TILED * seconds, scratch=tiles.scratch_bytes(size) + 12 * area)
 
 
 Paint = Callable[[F32 | None, F32 | None], F32]

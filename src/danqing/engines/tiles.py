@@ -22,8 +22,11 @@ from danqing.engines.parts import Graph, Shape
 
 F32 = NDArray[np.float32]
 
-MARGIN = 16
+MARGIN = 32
 """px by which the network continues a picture on every side, mirrored (`padded` in its graph)."""
+
+SMALLEST = MARGIN + 8
+"""px: smaller sides are continued by their edge first, as the network's card has it (`min_size`)."""
 
 LEAST, MOST = 128, 1024
 """Sides of tiles in px, without their surroundings."""
@@ -277,7 +280,7 @@ def side_within(pixels: float) -> int:
 def _continued(length: int, multiple_of: int) -> NDArray[np.intp]:
     """Which row or column of a picture stands at each place of the continued one."""
     places = np.arange(length)
-    places = np.pad(places, (0, -length % multiple_of), mode="edge")
+    places = np.pad(places, (0, max(SMALLEST - length, -length % multiple_of)), mode="edge")
     return np.pad(places, MARGIN, mode="reflect")
 
 

@@ -28,8 +28,9 @@ from torch import Tensor, nn
 
 from danqing.atelier.encoders import COMPACT_WIDTHS, VGG
 
-MARGIN = 16
-"""px that the picture is continued by on every side, and that are cut away again."""
+LEARNING_MARGIN, MARGIN = 16, 32
+"""px that a picture is continued by on every side, and that are cut away again: while the network learns, and when it
+paints; with 16, plain pictures would show a frame."""
 
 STYLED = ("rgb", "relu2_1", "relu3_1", "relu4_1")
 """Where the style's statistics are taken over: the picture itself, and three layers of the encoder."""
@@ -215,12 +216,12 @@ class PasticheNet(nn.Module):
         Returns:
             (N, 3, H, W), about 0..1.
         """
-        painted, _ = self.paint(x, vectors)
+        painted, _ = self.paint(x, vectors, margin=MARGIN)
         return painted[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
 
-    def paint(self, x: Tensor, vectors: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def paint(self, x: Tensor, vectors: Tensor, *, margin: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The paintings with their margins, and what is promised of them, as `usual`; `rgb` are the photos' colours."""
-        x = F.pad(x, (MARGIN,) * 4, mode="reflect" if min(x.shape[2:]) > MARGIN else "replicate")
+        x = F.pad(x, (margin,) * 4, mode="reflect" if min(x.shape[2:]) > margin else "replicate")
         seen = self.encoder(x, ["relu2_1", "relu3_1"])
         kind = seen["relu3_1"].dtype
         statistics = self.statistics(vectors.float())

@@ -19,7 +19,7 @@ HISTORY = 20
 F32 = NDArray[np.float32]
 
 
-def steps(photo: F32, style: F32, painting: F32, *, limit: int = 500) -> int:
+def steps(photo: F32, style: F32, painting: F32, *, limit: int = 200) -> int:
     """The steps, at most `limit`, to reach a painting; (H, W, 3) in 0..1 each, photo and painting of one size."""
     judgement = Judgement(seer(), Lesson(seed=0, batch=1, crops=((0, 256),)))
     content = tensor(photo)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from danqing import catalog
 from danqing.atelier import adopt
 from danqing.atelier.encoders import VGG
-from danqing.atelier.nets.pastiche import MARGIN, PasticheNet, normalized
+from danqing.atelier.nets.pastiche import LEARNING_MARGIN, PasticheNet, normalized
 from danqing.atelier.nets.predictor import LAYERS, Predictor, given, statistics
 from danqing.atelier.train.data import U8, Feeder, Pictures, crop, log_uniform, order, places
 
@@ -235,8 +235,8 @@ class Teaching(nn.Module):
 
     def forward(self, photos: Tensor, look: Look) -> tuple[Tensor, dict[str, Tensor]]:
         """The objective and its terms for photos (N, 3, H, W) painted like the styles that were looked at."""
-        whole, promised = self.net.paint(photos, self.vectors(look))
-        inside = whole[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
+        whole, promised = self.net.paint(photos, self.vectors(look), margin=LEARNING_MARGIN)
+        inside = whole[:, :, LEARNING_MARGIN:-LEARNING_MARGIN, LEARNING_MARGIN:-LEARNING_MARGIN]
         total, terms = self.judgement(photos, inside, look.targets)
         own = {"promise": self.broken(whole, promised), "tone": self.tone(whole, promised["rgb"])}
         weights = {"promise": self.lesson.promise_weight, "tone": self.lesson.tone_weight}

@@ -87,7 +87,7 @@ def pastiche(
         data=data,
         parity={what: round(difference, 6) for what, difference in differences.items()},
         multiple_of=8,
-        min_size=24,
+        min_size=40,
     )
     (folder / f"{name}.toml").write_text(card.to_toml(), encoding="utf-8")
     return card

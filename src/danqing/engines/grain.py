@@ -1,0 +1,48 @@
+"""Grain: the weak relief of paper and canvas, which a photo gets before it is painted at once.
+
+The pastiche network draws strokes where it sees something. In plain areas of a photo that is what a camera and JPEG
+leave there, quantised steps and edges of 8 x 8 px, and becomes mazes and brick walls; in rendered pictures it is
+nothing. The relief is irregular, a few px wide, always the same, and repeats too seldom to be seen.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from danqing import scratch
+from danqing.image.fit import resize
+
+F32 = NDArray[np.float32]
+
+AMOUNT = 0.02
+"""Standard deviation of the relief, of 1."""
+
+WIDTH = 6
+"""px: of its bumps."""
+
+SIDE = 1020
+"""px after which it repeats."""
+
+
+def grained(pixels: F32, strength: float) -> F32:
+    """Pixels (H, W, 3) in 0..1 with so much of the relief, 0..1."""
+    height, width = pixels.shape[:2]
+    relief, out = np.float32(AMOUNT * strength) * _relief(), scratch.pixels(pixels.shape)
+    across = np.arange(width) % SIDE
+    for top in range(0, height, SIDE):
+        rows = slice(top, min(height, top + SIDE))
+        np.add(pixels[rows], relief[: rows.stop - rows.start, across], out=out[rows])
+        np.clip(out[rows], 0, 1, out=out[rows])
+    return out
+
+
+@lru_cache(1)
+def _relief() -> F32:
+    """The relief (SIDE, SIDE, 1); its edges fit each other."""
+    bumps = np.random.default_rng(7).standard_normal((SIDE // WIDTH, SIDE // WIDTH, 1), dtype=np.float32)
+    around = np.pad(bumps, ((8, 8), (8, 8), (0, 0)), mode="wrap")
+    relief = resize(around, (SIDE + 16 * WIDTH,) * 2)[8 * WIDTH : -8 * WIDTH, 8 * WIDTH : -8 * WIDTH]
+    return np.ascontiguousarray(relief / relief.std())
