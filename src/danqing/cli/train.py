@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -70,6 +71,8 @@ def train(
         device=device,
         **knobs,
     )
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that `torchrun` starts, it speaks for all
+    console.manner.quiet |= not first
     for note in order.notes:
         console.say(note)
     recipe = order.recipe
@@ -87,6 +90,8 @@ def train(
             return interrupt.code is None
 
         card = order.run(on_report)
+    if not first:
+        raise typer.Exit(interrupt.code or 0)
     seconds = time.monotonic() - began
     if card is None:
         steps = {"step": last.step, "steps": last.steps}
