@@ -37,7 +37,8 @@ PAINTINGS = (
     "political-drama-robert-delaunay",
 )
 HERO = (
-    ("chelsea", "starry-night"), ("coffee", "great-wave"), ("astronaut", "the-scream"), ("rocket", "ink-cliffs"),
+    ("chelsea", "starry-night"), ("astronaut", "panathenaic-amphora"), ("coffee", "great-wave"),
+    ("rocket", "cafe-terrace"),
 )  # fmt: skip
 SHARED = Path(os.environ.get("DANQING_SHARED", Path(__file__).parents[2] / "shared"))
 GAP = 6  # px
