@@ -11,7 +11,7 @@
     python benchmarks/quality.py any --lite PYTHON
                                              15 held-out paintings, which the fast engine has never seen, on 8 held-out
                                              photographs each, beside the same
-    python benchmarks/quality.py polish      the same paintings, polished for 60 s each on photographs of the training,
+    python benchmarks/quality.py polish      8 of these paintings, polished for 60 s each on photographs to learn from,
                                              beside their predicted styles and the styles of the gallery
 
 Judged with the teachers' features, on photographs and paintings that no training has seen (recipes/holdout.toml). Both
@@ -275,7 +275,7 @@ def arbitrary(keep: Path | None, lite: str | None) -> bool:
 
 def polish(keep: Path | None) -> bool:
     """The bars of polished styles; whether they hold."""
-    photos, paintings = exam(8), sorted({painting for _, painting in PAIRS})[:15]
+    photos, paintings = exam(8), sorted({painting for _, painting in PAIRS})[:15:2]
     rows, gallery = [], []
     eye = teachers_eye()
     with tempfile.TemporaryDirectory() as folder:
@@ -307,7 +307,7 @@ def polish(keep: Path | None) -> bool:
             files = {row["title"]: Path(row["file"]).stem for row in csv.DictReader(stream, delimiter="\t")}
         for style in catalog.card("pastiche").styles:
             painting = work(files[style.title], {files[style.title]: style})
-            for photo_name in photos[::2]:
+            for photo_name in photos[::4]:
                 photo = opened(photo_name)
                 painted = danqing.paint(photo, style.name, size=SIZE).picture
                 gallery.append(Judge(photo, painting, encoder=eye).score(painted).art)

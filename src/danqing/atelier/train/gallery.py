@@ -48,6 +48,7 @@ class Recipe:
         styles: the gallery, a table a style; one with `left_out` is learnt, but does not ship, for the reason it gives.
         holdout: the photographs and paintings that are never trained on.
         sources: where photographs are from, by how their names begin.
+        quality: what was measured of it, for the card.
     """
 
     common: dict[str, Any]
@@ -55,6 +56,7 @@ class Recipe:
     styles: list[dict[str, Any]]
     holdout: Path
     sources: dict[str, str]
+    quality: dict[str, float | str]
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
@@ -66,8 +68,8 @@ class Recipe:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         holdout, styles = path.parent / values.pop("holdout"), values.pop("styles")
         parts = {name: values.pop(name) for name in ("any", "gallery", "vectors")}
-        sources = values.pop("sources")
-        return cls(common=values, parts=parts, styles=styles, holdout=holdout, sources=sources)
+        told = {name: values.pop(name) for name in ("sources", "quality")}
+        return cls(common=values, parts=parts, styles=styles, holdout=holdout, **told)
 
     def plan(self, part: str) -> Plan:
         """How long and how fast a part is learnt."""
@@ -254,6 +256,7 @@ def ship(method: Pastiches, recipe: Recipe, data: Data, folder: Path) -> None:
         teacher="compact, danqing's own",
         data=f"{len(data.photos)} photographs and {len(data.paintings)} public-domain paintings, listed with their "
         "sha256 in recipes/gallery.tsv",
+        quality=recipe.quality,
     )
 
     def source(name: str) -> str:

@@ -49,6 +49,7 @@ def pastiche(
     teacher: str,
     data: str,
     license: str = "Apache-2.0",
+    quality: Mapping[str, float | str] | None = None,
 ) -> Card:
     """Write a pastiche network into `folder`.
 
@@ -59,7 +60,7 @@ def pastiche(
         vectors: (3, P) for each style.
         styles: what is known of them.
         folder: it exists.
-        name, origin, teacher, data, license: for the card.
+        name, origin, teacher, data, license, quality: for the card.
 
     Raises:
         RunFailed: a graph does not compute what torch computes.
@@ -85,6 +86,7 @@ def pastiche(
         origin=origin,
         teacher=teacher,
         data=data,
+        quality=dict(quality or {}),
         parity={what: round(difference, 6) for what, difference in differences.items()},
         multiple_of=8,
         min_size=40,

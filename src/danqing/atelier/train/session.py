@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -249,7 +250,7 @@ def written(order: Order, loop: Loop, folder: Path) -> Card:
     """The model's files in a folder; its card."""
     recipe, method = order.recipe, loop.method
     known = [style for _, style in order.styles]
-    papers = {
+    papers: dict[str, Any] = {
         "origin": f"the user's own, trained with danqing's {recipe.method}, {loop.plan.steps} steps of {recipe.batch}",
         "data": order.data,
         "license": "unknown",
