@@ -17,7 +17,7 @@ from danqing.image.fit import resize
 
 F32 = NDArray[np.float32]
 
-AMOUNT = 0.02
+AMOUNT = 0.008
 """Standard deviation of the relief, of 1."""
 
 WIDTH = 6
