@@ -47,7 +47,7 @@ def in_tiles(network: tuple[bytes, dict[str, F32]], pixels: F32, *, side: int = 
 
 def at_once(network: tuple[bytes, dict[str, F32]], pixels: F32) -> F32:
     card = pastiches.Card(
-        name="n", kind="pastiche", file="n.onnx", sha256="0" * 64, license="-", origin="-", multiple_of=8, min_size=40
+        name="n", kind="pastiche", file="n.onnx", sha256="0" * 64, license="-", origin="-", multiple_of=8, min_size=32
     )
     vectors, weights = network[1]["vectors"], network[1]["weights"][0]
     return fast.run(onnx.Session(network[0], name="n"), card, pixels, vectors, weights)

@@ -26,7 +26,7 @@ RECOVERY = 1.2
 """By what steps that were halved grow again with every one that leads lower."""
 
 
-HISTORY = {False: 20, True: 4}
+HISTORY = {False: 20, True: 2}
 """Steps that L-BFGS remembers, two pictures each: without and with tiles, which are for want of memory."""
 
 

@@ -22,7 +22,7 @@ from danqing.engines.parts import Graph, Shape
 
 F32 = NDArray[np.float32]
 
-MARGIN = 32
+MARGIN = 24
 """px by which the network continues a picture on every side, mirrored (`padded` in its graph)."""
 
 SMALLEST = MARGIN + 8

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from danqing.atelier.encoders import COMPACT_WIDTHS, VGG
 
-LEARNING_MARGIN, MARGIN = 16, 32
+LEARNING_MARGIN, MARGIN = 16, 24
 """px that a picture is continued by on every side, and that are cut away again: while the network learns, and when it
 paints; with 16, plain pictures would show a frame."""
 

@@ -89,7 +89,7 @@ def pastiche(
         quality=dict(quality or {}),
         parity={what: round(difference, 6) for what, difference in differences.items()},
         multiple_of=8,
-        min_size=40,
+        min_size=32,
     )
     (folder / f"{name}.toml").write_text(card.to_toml(), encoding="utf-8")
     return card
