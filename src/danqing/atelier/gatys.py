@@ -49,7 +49,7 @@ BASE_BYTES = 400 << 20
 BYTES_PER_PIXEL = 1150
 """Peak memory of a pixel besides the encoder's: pictures, and the 20 steps that L-BFGS remembers."""
 
-BYTES_IN_TILES, BYTES_PER_KEPT = 300, 6.0
+BYTES_IN_TILES, BYTES_PER_KEPT = 260, 6.0
 """The same of a picture that is looked at in tiles: of a pixel, and of each value that is kept of it."""
 
 BYTES_PER_VALUE = {False: 3.8, True: 2.1}
