@@ -1,31 +1,20 @@
-"""The studio under load: latencies, memory, refusals, and whether anything that was accepted is lost.
+"""Load: crowds of clients against a server that takes pictures, and what they were told.
 
-    python benchmarks/load.py                          the whole shape: 1, 4, 16, 64, 256 at a time, soak, burst, slow
-    python benchmarks/load.py --clients 2 --seconds 20 a look
-    python benchmarks/load.py --compare OLD.json       fail where a p95 grew by more than a fifth
-
-Opens a studio of its own on 127.0.0.1 with a home of its own, and sends it what RELIABILITY 3.3 describes: 70 % of the
-paintings at 1024 px, 20 % at 512, 5 % from 12 Mpx, 5 % malformed. Traffic never leaves this machine. Writes JSON.
+A `Server` and pictures go in; latencies by kind, statuses, and what was lost or never answered come out. Of the
+pictures 70 % are to be painted at 1024 px, 20 % at 512, 5 % have 12 Mpx, and 5 % are malformed. This module knows no
+server by name.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import collections
 import contextlib
 import io
-import json
-import os
 import random
 import re
-import socket
-import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,12 +23,29 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from danqing import catalog, machine
+GRACE = 20.0
+"""Seconds after the end of a crowd in which those who still wait are answered."""
 
-STEPS = (1, 4, 16, 64, 256)
-BURST = 500
-SLOW = 200
-HEADERS = {"X-Danqing": "load"}
+Form = Callable[[bytes, int], dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A server as its clients see it.
+
+    Attributes:
+        port: on 127.0.0.1.
+        process: its id.
+        path: where pictures are sent.
+        form: what is sent for a picture and a long side in px, as httpx takes it.
+        alive: where it is asked for a sign of life; None = it has none.
+    """
+
+    port: int
+    process: int
+    path: str
+    form: Form
+    alive: str | None = None
 
 
 @dataclass
@@ -49,24 +55,36 @@ class Told:
     latencies: dict[str, list[float]] = field(default_factory=lambda: collections.defaultdict(list))
     statuses: collections.Counter[str] = field(default_factory=collections.Counter)
     lost: int = 0
+    unanswered: int = 0
+    memory: int = 0
 
     def add(self, kind: str, status: int, seconds: float) -> None:
         """One answer."""
         self.statuses[f"{kind} {status}"] += 1
         self.latencies["refused" if status == 429 else kind].append(seconds)
 
+    def at(self, kind: str, percent: int) -> float:
+        """The seconds within which so many percent of a kind were answered; NaN where none was."""
+        values = sorted(self.latencies.get(kind, []))
+        return values[min(len(values) - 1, len(values) * percent // 100)] if values else float("nan")
+
+    @property
+    def failures(self) -> int:
+        """How often the server said that it had failed."""
+        return sum(n for status, n in self.statuses.items() if status.split()[-1].startswith("5"))
+
+    def count(self, status: int) -> int:
+        """How many answers of a status there were, signs of life aside."""
+        return sum(n for said, n in self.statuses.items() if said.endswith(f" {status}") and "healthz" not in said)
+
     def report(self) -> dict[str, Any]:
         """As it is written down."""
-        found = {kind: percentiles(values) for kind, values in sorted(self.latencies.items())}
-        failures = sum(n for status, n in self.statuses.items() if status.split()[-1].startswith("5"))
-        return {"seconds": found, "statuses": dict(self.statuses), "lost": self.lost, "5xx": failures}
-
-
-def percentiles(values: list[float]) -> dict[str, float]:
-    """p50, p95, p99 and how many."""
-    ordered = sorted(values)
-    at = {f"p{p}": round(ordered[min(len(ordered) - 1, int(len(ordered) * p / 100))], 4) for p in (50, 95, 99)}
-    return at | {"count": len(values)}
+        found = {
+            kind: {f"p{p}": round(self.at(kind, p), 4) for p in (50, 95, 99)} | {"count": len(values)}
+            for kind, values in sorted(self.latencies.items())
+        }
+        about = {"lost": self.lost, "unanswered": self.unanswered, "5xx": self.failures, "memory": self.memory}
+        return {"seconds": found, "statuses": dict(self.statuses)} | about
 
 
 def picture(width: int, height: int, seed: int) -> bytes:
@@ -97,26 +115,22 @@ SHARES = {"1024": 70, "512": 20, "12 Mpx": 5, "malformed": 5}
 
 
 class Load:
-    """Requests against one studio."""
+    """Requests against one server."""
 
-    def __init__(self, client: httpx.AsyncClient, style: str, *, seed: int = 0) -> None:
-        self.client, self.style = client, style
+    def __init__(self, client: httpx.AsyncClient, server: Server, *, seed: int = 0) -> None:
+        self.client, self.server = client, server
         self.sent = bodies()
         self.random = random.Random(seed)  # noqa: S311 - a mixture, not a secret
 
     async def one(self, told: Told, kind: str | None = None) -> None:
-        """One painting, from its first byte to its last; a job is fetched too."""
+        """One picture, from its first byte to the last of its painting; a job is fetched too."""
         kind = kind or self.random.choices(list(SHARES), list(SHARES.values()))[0]
         content = self.random.choice(self.sent[kind])
         began = time.monotonic()
         try:
-            answer = await self.client.post(
-                "/api/v1/paint",
-                files={"photo": content},
-                data={"style": self.style, "size": SIZES[kind], "format": "jpeg"},
-            )
+            answer = await self.client.post(self.server.path, **self.server.form(content, SIZES[kind]))
             if answer.status_code == 202:
-                await self.fetched(answer.json()["id"], told)
+                told.lost += not await self.fetched(answer.json()["id"])
         except httpx.HTTPError as error:
             told.statuses[f"{kind} {type(error).__name__}"] += 1
             return
@@ -124,15 +138,14 @@ class Load:
         if answer.status_code == 429:
             await asyncio.sleep(min(5, int(answer.headers["retry-after"])))
 
-    async def fetched(self, job: str, told: Told) -> None:
-        """The result of a job, which counts as lost where it does not come."""
+    async def fetched(self, job: str) -> bool:
+        """Whether the result of a job comes."""
         for _ in range(600):
             now = (await self.client.get(f"/api/v1/jobs/{job}")).json()
             if now["state"] not in ("queued", "running"):
                 break
             await asyncio.sleep(0.5)
-        found = await self.client.get(f"/api/v1/jobs/{job}/result")
-        told.lost += found.status_code != 200
+        return (await self.client.get(f"/api/v1/jobs/{job}/result")).status_code == 200
 
     async def crowd(self, clients: int, seconds: float) -> Told:
         """So many clients, each asking again as soon as it is answered."""
@@ -142,8 +155,7 @@ class Load:
             while time.monotonic() < until:
                 await self.one(told)
 
-        async with pulse(self.client, told):
-            await asyncio.gather(*(client() for _ in range(clients)))
+        await self.answered(told, [client() for _ in range(clients)], seconds)
         return told
 
     async def burst(self, count: int) -> Told:
@@ -152,31 +164,46 @@ class Load:
 
         async def later() -> None:
             await asyncio.sleep(self.random.random())
-            await self.one(told, "512")
+            await self.one(told)
 
-        await asyncio.gather(*(later() for _ in range(count)))
+        await self.answered(told, [later() for _ in range(count)], 40)
         return told
 
+    async def answered(self, told: Told, clients: list[Any], seconds: float) -> None:
+        """Let clients ask, and for a while after the end wait for those that are not answered yet."""
+        async with self.watched(told):
+            tasks = [asyncio.create_task(client) for client in clients]
+            _, waiting = await asyncio.wait(tasks, timeout=seconds + GRACE)
+            told.unanswered = len(waiting)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-@contextlib.asynccontextmanager
-async def pulse(client: httpx.AsyncClient, told: Told) -> AsyncIterator[None]:
-    """Inside the block, a sign of life is asked for ten times a second."""
+    @contextlib.asynccontextmanager
+    async def watched(self, told: Told) -> AsyncIterator[None]:
+        """Inside the block memory is watched, and a sign of life asked for ten times a second."""
 
-    async def beat() -> None:
-        while True:
-            began = time.monotonic()
-            answer = await client.get("/healthz")
-            told.add("healthz", answer.status_code, time.monotonic() - began)
-            await asyncio.sleep(0.1)
+        async def beat() -> None:
+            while self.server.alive:
+                began = time.monotonic()
+                answer = await self.client.get(self.server.alive)
+                told.add("healthz", answer.status_code, time.monotonic() - began)
+                await asyncio.sleep(0.1)
 
-    task = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        task.cancel()
+        async def weigh() -> None:
+            while True:
+                told.memory = max(told.memory, await asyncio.to_thread(resident, self.server.process))
+                await asyncio.sleep(0.5)
+
+        tasks = [asyncio.create_task(beat()), asyncio.create_task(weigh())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
 
 
-async def slowly(port: int, count: int, seconds: float) -> dict[str, Any]:
+async def slowly(port: int, count: int, seconds: float) -> list[float]:
     """So many connections that send a byte every tenth of a second; after how long each was dropped."""
 
     async def one() -> float:
@@ -194,7 +221,7 @@ async def slowly(port: int, count: int, seconds: float) -> dict[str, Any]:
         writer.close()
         return time.monotonic() - began
 
-    return percentiles(list(await asyncio.gather(*(one() for _ in range(count)))))
+    return list(await asyncio.gather(*(one() for _ in range(count))))
 
 
 def resident(process: int) -> int:
@@ -207,104 +234,3 @@ def resident(process: int) -> int:
                 found = re.search(r"VmRSS:\s+(\d+)", (folder / "status").read_text())
                 total += int(found[1]) * 1024 if found else 0
     return total
-
-
-async def watch(process: int, curve: list[tuple[float, int]]) -> None:
-    """Write down the memory every second."""
-    began = time.monotonic()
-    while True:
-        curve.append((round(time.monotonic() - began, 1), await asyncio.to_thread(resident, process)))
-        await asyncio.sleep(1)
-
-
-@contextlib.contextmanager
-def studio(folder: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A studio of our own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "danqing", "studio", "--no-browser", "--port", str(port), "--folder", folder]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-        process.stdout.readline()
-        yield process, port
-        process.terminate()
-
-
-async def measured(arguments: argparse.Namespace, process: subprocess.Popen[str], port: int) -> dict[str, Any]:
-    """The whole shape."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
-    address = f"http://127.0.0.1:{port}"
-    curve: list[tuple[float, int]] = []
-    watching = asyncio.create_task(watch(process.pid, curve))
-    files = Path(f"/proc/{process.pid}/fd")
-    async with httpx.AsyncClient(base_url=address, headers=HEADERS, timeout=600, limits=limits) as client:
-        style = next(entry.name for entry in catalog.styles() if entry.network)
-        load = Load(client, style)
-        warm = Told()
-        for _ in range(5):
-            await load.one(warm, "1024")
-        solo = statistics.median(warm.latencies["1024"])
-        before = len(list(files.iterdir())) if files.exists() else 0
-        found: dict[str, Any] = {"solo": round(solo, 4)}
-        for clients in arguments.clients or STEPS:
-            found[f"{clients} at a time"] = (await load.crowd(clients, arguments.seconds)).report()
-            show(f"{clients} at a time", found[f"{clients} at a time"], arguments.malformed)
-        if not arguments.clients:
-            found["soak"] = (await load.crowd(16, arguments.soak)).report()
-            show("soak", found["soak"], arguments.malformed)
-            found["burst"] = (await load.burst(BURST)).report()
-            show("burst", found["burst"], arguments.malformed)
-            found["slow"] = await slowly(port, SLOW, 75)
-        await client.aclose()
-    await asyncio.sleep(20)
-    found["files left open"] = (len(list(files.iterdir())) if files.exists() else 0) - before
-    watching.cancel()
-    found["memory"] = {"most": max(bytes_ for _, bytes_ in curve), "curve": curve[:: max(1, len(curve) // 200)]}
-    return found
-
-
-def show(name: str, report: dict[str, Any], malformed: float) -> None:
-    """A line for the terminal."""
-    parts = [f"{kind} {p['p50']:.3f}/{p['p95']:.3f}/{p['p99']:.3f} s" for kind, p in report["seconds"].items()]
-    slow = report["seconds"].get("malformed", {}).get("p95", 0) > malformed
-    wrong = [f"5xx {report['5xx']}"] * bool(report["5xx"]) + [f"lost {report['lost']}"] * bool(report["lost"])
-    wrong += ["malformed too slow"] * slow
-    print(f"{name}: {'; '.join(parts)}; {', '.join(wrong) or 'none failed, none lost'}", flush=True)
-
-
-def compare(found: dict[str, Any], old: dict[str, Any]) -> list[str]:
-    """Where a p95 grew by more than a fifth."""
-    worse = []
-    for step, report in found.items():
-        for kind, now in report.get("seconds", {}).items() if isinstance(report, dict) else ():
-            before = old.get(step, {}).get("seconds", {}).get(kind, {}).get("p95")
-            if before and now["p95"] > 1.2 * before:
-                worse.append(f"{step}, {kind}: p95 {before:.3f} -> {now['p95']:.3f} s")
-    return worse
-
-
-def main() -> int:
-    """Measure, print, write; the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clients", type=int, nargs="*", help="so many at a time, instead of the whole shape")
-    parser.add_argument("--seconds", type=float, default=120, help="for each number of clients")
-    parser.add_argument("--soak", type=float, default=600, help="seconds of the soak at 16")
-    parser.add_argument("--malformed", type=float, default=0.2, help="seconds in which those are answered")
-    parser.add_argument("--out", type=Path, default=Path("out/load.json"))
-    parser.add_argument("--compare", type=Path)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, studio(folder) as (process, port):
-        found = asyncio.run(measured(arguments, process, port))
-    found["machine"] = {"processor": machine.processor(), "cores": os.cpu_count(), "date": time.strftime("%Y-%m-%d")}
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(found, indent=1), encoding="utf-8")
-    print(f"memory at most {found['memory']['most'] / 1e6:.0f} MB; {found['files left open']} files left open")
-    print(arguments.out)
-    worse = compare(found, json.loads(arguments.compare.read_text(encoding="utf-8"))) if arguments.compare else []
-    print(*worse, sep="\n")
-    return 1 if worse else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,6 +6,7 @@ import collections
 import concurrent.futures
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -178,7 +179,19 @@ def test_s15_a_stranger_has_few_jobs_at_a_time(serve: Serve) -> None:
         client.post(f"/api/v1/jobs/{first['id']}/cancel")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are found in /proc")
 def test_s15_a_job_without_progress_is_stopped(serve: Serve) -> None:
+    served = serve(stall_seconds=3)
+    with served.client() as client:
+        job = slow(client)
+        for worker in served.workers():
+            os.kill(worker, signal.SIGSTOP)
+        told = finished(client, job, seconds=30)
+        assert told["state"] == "failed" and "stopped" in told["error"]["message"]
+        assert client.post(PAINT, files={"photo": picture()}, data={"style": "reeds"}).status_code == 200
+
+
+def test_s15_a_job_that_takes_too_long_is_stopped(serve: Serve) -> None:
     served = serve(job_seconds=4)
     with served.client() as client:
         answer = client.post(PAINT, files=[("photo", picture()), ("style", picture(seed=4))], data=SLOW)

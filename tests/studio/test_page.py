@@ -15,7 +15,7 @@ from PIL import Image
 
 from danqing.picture import provenance
 from danqing.recipe import Recipe
-from danqing.studio.app import STATIC
+from danqing.studio.app import PAGES, STATIC
 from tests.studio.conftest import Served, picture
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -66,9 +66,9 @@ def open_page(browser: Any, served: Served) -> Iterator[Open]:
     assert [line for line in wrong if not superseded.search(line)] == []
 
 
-def drop(page: Any, data: bytes, name: str, *, on: str = "#stage", kind: str = "image/png") -> None:
-    """Drop a file on a part of the page."""
-    made = page.evaluate_handle(
+def carried(page: Any, data: bytes, name: str, kind: str) -> Any:
+    """A file as a drop or the clipboard carries it."""
+    return page.evaluate_handle(
         """([data, name, type]) => {
             const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
             const transfer = new DataTransfer();
@@ -77,6 +77,11 @@ def drop(page: Any, data: bytes, name: str, *, on: str = "#stage", kind: str = "
         }""",
         [base64.b64encode(data).decode(), name, kind],
     )
+
+
+def drop(page: Any, data: bytes, name: str, *, on: str = "#stage", kind: str = "image/png") -> None:
+    """Drop a file on a part of the page."""
+    made = carried(page, data, name, kind)
     for event in ("dragenter", "dragover", "drop"):
         page.dispatch_event(on, event, {"dataTransfer": made})
 
@@ -126,6 +131,7 @@ def test_styles_are_mixed_and_knobs_are_turned(open_page: Open) -> None:
     name, data = downloaded(page)
     recipe = Recipe.from_toml(provenance.read(data) or "")
     assert name.endswith(".webp")
+    expect(page.locator("#history button").first).to_have_accessible_name(re.compile("Strength 0.6, Colours of the photo"))
     assert [(s.name, s.weight) for s in recipe.styles] == [("reeds", 0.5), ("smoke", 1.0)]
     assert (recipe.strength, recipe.keep_color) == (0.6, "luminance")
 
@@ -165,6 +171,30 @@ def test_a_region_is_painted_undone_and_done_again(open_page: Open) -> None:
     assert Recipe.from_toml(provenance.read(data) or "").protect is not None
 
 
+def test_a_region_is_dropped_as_a_picture(open_page: Open) -> None:
+    page = open_page()
+    begin(page)
+    where = page.locator("#layers li", has_text="Leave as it is").locator(".where")
+    where.click()
+    half = Image.new("L", (60, 40))
+    half.paste(255, (0, 0, 30, 40))
+    buffer = io.BytesIO()
+    half.save(buffer, "PNG")
+    drop(page, buffer.getvalue(), "遮罩.png")
+    expect(where).to_have_attribute("data-drawn", "true")
+    page.keyboard.press("Control+z")
+    expect(where).to_have_attribute("data-drawn", "false")
+    drop(page, b"no picture", "x.png")
+    expect(page.get_by_role("alert")).to_contain_text("mask")
+
+
+def test_a_photo_is_pasted(open_page: Open) -> None:
+    page = open_page()
+    made = carried(page, picture((120, 80)), "山.png", "image/png")
+    page.evaluate("(made) => dispatchEvent(new ClipboardEvent('paste', { clipboardData: made }))", made)
+    expect(page.locator("painting-view")).to_be_visible()
+
+
 def test_before_and_after_are_compared_zoomed_and_moved(open_page: Open) -> None:
     page = open_page()
     begin(page)
@@ -198,6 +228,55 @@ def test_best_quality_shows_how_far_it_is_and_stops(open_page: Open) -> None:
     page.locator("#job-stop").click()
     expect(page.locator("#job")).to_be_hidden()
     painted(page)
+
+
+def test_a_film_is_trimmed_painted_and_watched_beside_the_film(open_page: Open, tmp_path: Path) -> None:
+    page = open_page()
+    drop(page, clip(tmp_path, 40), "桂林.webm", kind="video/webm")
+    expect(page.locator("#film")).to_be_visible()
+    style(page, "reeds").click()
+    painted(page)
+    page.locator("#film-start").fill("0.4")
+    painted(page)
+    page.locator("#film-end").fill("0.8")
+    expect(page.locator("#film-span")).to_have_text("0:00.4 – 0:00.8, 0.4 s")
+    page.locator("#film-format").select_option("webm")
+    page.locator("#film-paint").click()
+    expect(page.locator("#watch")).to_be_visible()
+    expect(page.locator("painting-view")).to_be_hidden()
+    known = """() => new Promise((done) => {
+        const film = document.getElementById("film-after");
+        const look = () => film.readyState ? done([film.videoWidth, film.duration]) : setTimeout(look, 50);
+        look();
+    })"""
+    width, seconds = page.evaluate(known)
+    assert width == 64 and 0.3 < seconds < 0.5
+    with page.expect_download() as download:
+        page.locator("#film-download").click()
+    assert download.value.suggested_filename == "桂林.reeds.webm"
+    page.locator("#film-close").click()
+    expect(page.locator("#film")).to_be_hidden()
+    expect(page.locator("painting-view")).to_be_visible()
+
+
+def test_a_film_is_stopped_and_kept_as_far_as_it_is(open_page: Open, tmp_path: Path) -> None:
+    page = open_page()
+    drop(page, clip(tmp_path, 300, (320, 240)), "long.webm", kind="video/webm")
+    style(page, "reeds").click()
+    page.locator("#film-paint").click()
+    expect(page.locator("#job-said")).to_have_text(re.compile(r"frame [1-9]\d* of \d+, [\d.]+ a second"), timeout=SLOW)
+    page.locator("#job-stop").click()
+    expect(page.locator("#film-download")).to_be_visible()
+    frames = re.match(r"(\d+) frames", page.locator("#status").inner_text())
+    assert frames and 0 < int(frames[1]) < 300
+
+
+def clip(folder: Path, frames: int, size: tuple[int, int] = (64, 48)) -> bytes:
+    for module in ("av", "cv2"):
+        pytest.importorskip(module, reason="the extra video is not installed")
+    from tests.video.films import film, panned
+
+    return film(folder / "a.webm", panned(frames, size), codec="libvpx-vp9", format="yuv420p").read_bytes()
 
 
 def test_a_downloaded_picture_brings_its_settings_back(open_page: Open) -> None:
@@ -283,7 +362,7 @@ def test_the_camera_is_painted_live(open_page: Open) -> None:
     painted(page)
 
 
-@pytest.mark.parametrize("path", sorted(STATIC.rglob("*.*")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted([*STATIC.rglob("*.*"), *PAGES.iterdir()]), ids=lambda p: p.name)
 def test_s19_the_page_names_no_other_machine(path: Path) -> None:
     found = re.findall(r"""(?:https?:)?//[\w.-]+\.\w+[^\s"'`)]*""", path.read_text(encoding="utf-8"))
     assert [one for one in found if "127.0.0.1" not in one and "www.w3.org" not in one] == []

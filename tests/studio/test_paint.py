@@ -234,7 +234,7 @@ def test_s8_workers_have_limits(served: Served, client: Any) -> None:
     assert len(workers) == 2
     for worker in workers:
         limits = Path(f"/proc/{worker}/limits").read_text()
-        for name in ("Max address space", "Max file size", "Max core file size"):
+        for name in ("Max cpu time", "Max address space", "Max file size", "Max core file size"):
             (line,) = (line for line in limits.splitlines() if line.startswith(name))
             assert line[26:].split()[0] != "unlimited", line
         assert "NoNewPrivs:\t1" in Path(f"/proc/{worker}/status").read_text()

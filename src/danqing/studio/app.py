@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import uvicorn
 from fastapi import FastAPI, Form, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
@@ -32,6 +32,7 @@ from danqing.studio.service import Studio
 from danqing.studio.settings import Settings
 
 STATIC = Path(__file__).with_name("static")
+PAGES = Path(__file__).with_name("pages")
 
 MONTH = 30 * 24 * 3600
 
@@ -72,7 +73,7 @@ def _pages(app: FastAPI, studio: Studio) -> None:
         if token and studio.doors.keys is not None:
             return entered(request, token)
         known = studio.doors.known(request)
-        return FileResponse(STATIC / ("index.html" if known else "enter.html"), 200 if known else 401)
+        return HTMLResponse(page("index" if known else "enter"), 200 if known else 401)
 
     @app.post("/enter", include_in_schema=False)
     async def enter(request: Request, token: Annotated[str, Form(max_length=200)]) -> Response:
@@ -89,12 +90,19 @@ def _pages(app: FastAPI, studio: Studio) -> None:
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        return FileResponse(STATIC / "docs.html")
+        return HTMLResponse(page("docs"))
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
         """A sign of life."""
         return {"status": "ok"}
+
+
+@functools.cache
+def page(name: str) -> str:
+    """A page, with the head that all of them have."""
+    written, head = ((PAGES / f"{part}.html").read_text(encoding="utf-8") for part in (name, "head"))
+    return written.replace("    <!-- head -->\n", head)
 
 
 def _failures(app: FastAPI) -> None:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from fastapi import Request
@@ -23,7 +23,20 @@ from starlette.requests import ClientDisconnect
 from danqing.errors import DanqingError
 from danqing.messages import language, text
 from danqing.picture import formats
-from danqing.studio.orders import ID, KNOBS, MAX_STYLES, File, Layer, Order, read_format, read_knobs, read_style
+from danqing.studio.orders import (
+    FILM_KNOBS,
+    ID,
+    KNOBS,
+    MAX_STYLES,
+    File,
+    Filming,
+    Layer,
+    Order,
+    read_filming,
+    read_format,
+    read_knobs,
+    read_style,
+)
 from danqing.studio.refusal import Refused, refusal
 from danqing.studio.service import Studio
 
@@ -31,6 +44,8 @@ log = logging.getLogger("danqing.studio")
 
 FORM = ("photo", "style", "weight", "mask", "protect", "recipe", "format", "job")
 """The fields of a painting that are no knobs."""
+
+FILM_FORM = ("film", "style", "weight", "mask", "protect", "recipe")
 
 _HEAD = 512
 
@@ -92,24 +107,43 @@ class Form:
         Raises:
             Refused: it cannot be meant; all problems of the knobs at once.
         """
-        self._check_names()
-        try:
-            knobs = read_knobs({name: self.text(name) for name in (*KNOBS, "recipe") if name in self.data})
+        self._check_names(*KNOBS, *FORM)
+        with _refusing():
+            knobs = read_knobs(self._texts(*KNOBS, "recipe"))
             chosen = read_format(self.text("format", "png") or "png")
-        except DanqingError as error:
-            raise refusal(error) from error
-        photo = self.data.get("photo")
-        if photo is None:
-            raise Refused("usage", text("studio.no_photo"))
+        photo = await self.picture(self._part("photo", "studio.no_photo"), "photo")
+        return Order(photo=photo, knobs=knobs, format=chosen, **await self._along())
+
+    async def film(self) -> Order:
+        """The painted film that is ordered.
+
+        Raises:
+            Refused: it cannot be meant.
+        """
+        self._check_names(*FILM_KNOBS, *FILM_FORM, *Filming.model_fields)
+        with _refusing():
+            knobs = read_knobs(self._texts(*FILM_KNOBS, "recipe"))
+            filming = read_filming(self._texts(*Filming.model_fields))
+        film = await self.picture(self._part("film", "studio.no_film"), "film", sniffed=False)
+        return Order(photo=film, knobs=knobs, format=filming.format, filming=filming, **await self._along())
+
+    async def _along(self) -> dict[str, Any]:
+        """What photos and films have in common."""
         protect = self.data.get("protect") or None
-        return Order(
-            photo=await self.picture(photo, "photo"),
-            layers=await self._layers(),
-            protect=await self.picture(protect, "protect") if protect is not None else None,
-            knobs=json.loads(json.dumps(knobs)),
-            format=chosen,
-            language=language(),
-        )
+        return {
+            "layers": await self._layers(),
+            "protect": await self.picture(protect, "protect") if protect is not None else None,
+            "language": language(),
+        }
+
+    def _texts(self, *names: str) -> dict[str, str]:
+        return {name: self.text(name) for name in names if name in self.data}
+
+    def _part(self, name: str, missing: str) -> UploadFile | str:
+        part = self.data.get(name)
+        if part is None:
+            raise Refused("usage", text(missing))
+        return part
 
     async def _layers(self) -> tuple[Layer, ...]:
         styles, weights, masks = (self.data.getlist(name) for name in ("style", "weight", "mask"))
@@ -131,8 +165,8 @@ class Form:
                 layers.append(Layer(file=file, weight=_weight(given) if given else 1.0, mask=mask))
         return tuple(layers)
 
-    def _check_names(self) -> None:
-        strange = sorted({name[:40] for name in self.data if name not in KNOBS and name not in FORM})
+    def _check_names(self, *known: str) -> None:
+        strange = sorted({name[:40] for name in self.data if name not in known})
         if strange:
             raise Refused("usage", text("studio.strange_fields", names=", ".join(strange)))
 
@@ -174,6 +208,14 @@ async def received(
             form.forget()
     finally:
         await data.close()
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except DanqingError as error:
+        raise refusal(error) from error
 
 
 def _weight(written: Any) -> float:

@@ -33,6 +33,9 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 
+FILMS = "/api/v1/films"
+"""Where a body may be as long as a film."""
+
 URLENCODED = 65_536
 """Bytes of a form that is not multipart."""
 
@@ -59,7 +62,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        body = _Body(self, receive, headers)
+        body = _Body(self, receive, headers, film=scope["path"] == FILMS)
         answering = _answering(send, body)
         with speaking(spoken(headers.get("accept-language", ""))):
             try:
@@ -115,10 +118,10 @@ def _hostname(host: str) -> str:
 class _Body:
     """The body of a request as it arrives, counted; callable as `receive`."""
 
-    def __init__(self, guard: Guard, receive: Receive, headers: Headers) -> None:
+    def __init__(self, guard: Guard, receive: Receive, headers: Headers, *, film: bool) -> None:
         self.guard, self.receive, self.headers = guard, receive, headers
         plain = headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded")
-        self.limit = URLENCODED if plain else guard.settings.body
+        self.limit = URLENCODED if plain else guard.settings.film if film else guard.settings.body
         self.deadline = time.monotonic() + guard.settings.body_seconds
         self.bytes = 0
         self.whole = "content-length" not in headers and "transfer-encoding" not in headers

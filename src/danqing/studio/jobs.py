@@ -269,9 +269,10 @@ def _heard(live: Live, header: dict[str, Any], payload: bytes) -> None:
 
 
 def paint_task(order: Order, visitor: str) -> dict[str, Any]:
-    """A painting as a task of the list."""
-    work = {"do": "paint", "order": order.model_dump(mode="json"), "language": order.language}
-    return {"kind": "paint", "visitor": visitor, "work": work, "format": order.format}
+    """A painting, or a painted film, as a task of the list."""
+    kind = "film" if order.filming else "paint"
+    work = {"do": kind, "order": order.model_dump(mode="json"), "language": order.language}
+    return {"kind": kind, "visitor": visitor, "work": work, "format": order.format}
 
 
 def polish_task(painting: File, name: str, *, seconds: float, language: str | None, visitor: str) -> dict[str, Any]:

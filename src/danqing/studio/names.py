@@ -17,7 +17,8 @@ from danqing.studio.orders import Order
 def file_name(order: Order) -> str:
     """`<stem>.<styles>.<ext>`, as the command line calls it."""
     names = (layer.style or stem(layer.file.name if layer.file else "") for layer in order.layers)
-    suffix = formats.FORMATS[order.format.upper()].suffixes[0]
+    known = formats.by_name(order.format)
+    suffix = known.suffixes[0] if known else f".{order.format}"
     return f"{(stem(order.photo.name) or 'painting')[:80]}.{'+'.join(names)[:60]}{suffix}"
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from danqing.engines import NETWORK
 from danqing.errors import UsageError
@@ -33,6 +33,12 @@ KNOBS = tuple(
 
 FORMATS = ("png", "jpeg", "webp", "avif", "tiff")
 """What a painting is sent as: the formats that hold a recipe."""
+
+FilmFormat = Literal["mp4", "webm", "gif"]
+FILM_FORMATS: tuple[str, ...] = get_args(FilmFormat)
+
+FILM_KNOBS = tuple(name for name in KNOBS if name not in {"square", "quality", "depth", "start"})
+"""The knobs that make sense for films; `start` is a time there."""
 
 MAX_STYLES = 8
 MAX_STEPS = 2000
@@ -71,16 +77,32 @@ class Layer(Strict):
     mask: File | None = None
 
 
+class Filming(Strict):
+    """What is asked of a film besides the knobs of its pictures.
+
+    Attributes:
+        start, end: s from its beginning; None = to its end.
+        steady: how far it is held still; None = as usual.
+        format: of the film that comes out.
+    """
+
+    start: float = Field(default=0, ge=0, le=86_400)
+    end: float | None = Field(default=None, gt=0, le=86_400)
+    steady: float | None = Field(default=None, ge=0, le=1)
+    format: FilmFormat = "mp4"
+
+
 class Order(Strict):
     """A painting that a client wants.
 
     Attributes:
-        photo: what is painted.
+        photo: what is painted; of a film, the film.
         layers: in which styles, and where.
         protect: what of it is left alone.
         knobs: fields of a recipe by name, checked.
         format: of the file that comes out.
         language: of the sentences that are said about it.
+        filming: None where a photo is painted.
     """
 
     photo: File
@@ -89,6 +111,7 @@ class Order(Strict):
     knobs: dict[str, Any] = {}
     format: str = "png"
     language: str | None = None
+    filming: Filming | None = None
 
     def recipe(self) -> Recipe:
         """The knobs as a recipe.
@@ -155,6 +178,22 @@ def read_format(written: str) -> str:
     return name
 
 
+def read_filming(fields: Mapping[str, str]) -> Filming:
+    """What is asked of a film, from the text of the fields.
+
+    Raises:
+        UsageError: values that cannot be meant, all of them named.
+    """
+    try:
+        filming = Filming.model_validate({name: value for name, value in fields.items() if value != ""})
+    except ValidationError as error:
+        names = ", ".join(sorted({str(problem["loc"][0]) for problem in error.errors()}))
+        raise UsageError(text("studio.bad_fields", names=names)) from None
+    if filming.end is not None and filming.end <= filming.start:
+        raise UsageError(text("studio.bad_fields", names="start, end"))
+    return filming
+
+
 def painted_size(order: Order, photo: tuple[int, int], *, unasked: int, pixels: int, edge: int) -> tuple[int, int]:
     """(width, height) in px that a painting will have.
 
@@ -193,24 +232,47 @@ def at_once(order: Order, learnt: Sequence[str], networks: Sequence[str]) -> boo
 
 def schema() -> dict[str, Any]:
     """The form of a painting as OpenAPI describes it: the fields of Recipe with their ranges and help."""
-    model = Recipe.model_json_schema()
-    said = {name: model["properties"][name] | {"description": text(f"recipe.{name}")} for name in KNOBS}
-    for field in said.values():
-        field.pop("engine", None)
-        field.pop("unit", None)
-        if (default := field.get("default", ...)) is None:
-            field.pop("default", default)
-    picture = {"type": "string", "format": "binary"}
-    kept = {"type": "string", "pattern": f"^{ID}$"}
-    style = {"oneOf": [picture, {"type": "string", "maxLength": 120}]}
+    photo = {"photo": {"oneOf": [_PICTURE, _KEPT], "description": text("studio.field_photo")}}
     own = {
-        "photo": {"oneOf": [picture, kept], "description": text("studio.field_photo")},
-        "style": {"type": "array", "items": style, "maxItems": MAX_STYLES, "description": text("studio.field_style")},
-        "weight": {"type": "array", "items": {"type": "number"}, "description": text("studio.field_weight")},
-        "mask": {"type": "array", "items": {"oneOf": [picture, kept]}, "description": text("studio.field_mask")},
-        "protect": {"oneOf": [picture, kept], "description": text("studio.field_protect")},
-        "recipe": {"type": "string", "description": text("studio.field_recipe")},
         "format": {"type": "string", "enum": list(FORMATS), "description": text("studio.field_format")},
         "job": {"type": "boolean", "description": text("studio.field_job")},
     }
-    return {"type": "object", "required": ["photo", "style"], "properties": own | said}
+    return {"type": "object", "required": ["photo", "style"], "properties": photo | _common() | own | _knobs(KNOBS)}
+
+
+def film_schema() -> dict[str, Any]:
+    """The form of a painted film as OpenAPI describes it."""
+    own = Filming.model_json_schema()["properties"]
+    said = {name: _tidy(field) | {"description": text(f"studio.film_{name}")} for name, field in own.items()}
+    film = {"film": _PICTURE | {"description": text("studio.field_film")}}
+    return {"type": "object", "required": ["film", "style"], "properties": film | _common() | said | _knobs(FILM_KNOBS)}
+
+
+_PICTURE: dict[str, Any] = {"type": "string", "format": "binary"}
+_KEPT: dict[str, Any] = {"type": "string", "pattern": f"^{ID}$"}
+
+
+def _common() -> dict[str, Any]:
+    """What photos and films are painted with: styles, where they go, and a recipe to begin with."""
+    style = {"oneOf": [_PICTURE, {"type": "string", "maxLength": 120}]}
+    return {
+        "style": {"type": "array", "items": style, "maxItems": MAX_STYLES, "description": text("studio.field_style")},
+        "weight": {"type": "array", "items": {"type": "number"}, "description": text("studio.field_weight")},
+        "mask": {"type": "array", "items": {"oneOf": [_PICTURE, _KEPT]}, "description": text("studio.field_mask")},
+        "protect": {"oneOf": [_PICTURE, _KEPT], "description": text("studio.field_protect")},
+        "recipe": {"type": "string", "description": text("studio.field_recipe")},
+    }
+
+
+def _knobs(names: Sequence[str]) -> dict[str, Any]:
+    properties = Recipe.model_json_schema()["properties"]
+    return {name: _tidy(properties[name]) | {"description": text(f"recipe.{name}")} for name in names}
+
+
+def _tidy(field: dict[str, Any]) -> dict[str, Any]:
+    """A field without what OpenAPI does not know, and without a default that says nothing."""
+    return {
+        key: value
+        for key, value in field.items()
+        if key not in ("engine", "unit") and (key != "default" or value is not None)
+    }

@@ -33,6 +33,9 @@ GRACE = 10.0
 
 _THREADS = (machine.CORES, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
+CAPS = ("pixels", "edge", "frames", "film_seconds", "memory", "file")
+"""Settings that workers keep to."""
+
 _LINE = 8 << 20
 """Bytes of the longest line of a worker."""
 
@@ -175,7 +178,9 @@ class _Process:
 
     @classmethod
     async def started(cls, settings: Settings) -> _Process:
-        limits = {name: getattr(settings, name) for name in ("pixels", "edge", "memory", "file")}
+        limits = {
+            name: getattr(settings, name) for name in ("pixels", "edge", "frames", "film_seconds", "memory", "file")
+        }
         limits["seconds"] = int(settings.job_seconds * 2)
         environment = os.environ | {"DANQING_OFFLINE": "1"}
         if settings.workers > 1:

@@ -26,6 +26,7 @@ STATUS: dict[str, int] = {
     "superseded": 409,
     "unfinished": 409,
     "needs": 409,
+    "needs_video": 409,
     "busy": 429,
     "rate": 429,
     "quota": 429,

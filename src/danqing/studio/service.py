@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from importlib import metadata
+from importlib.util import find_spec
 from typing import Any
 
 from danqing import catalog, commission
@@ -31,6 +32,9 @@ SWEEP = 30.0
 """Seconds between two looks for what is too old."""
 
 PREVIEW_SECONDS = 30.0
+
+VIDEO = ("av", "cv2")
+"""What the extra for films brings."""
 
 LEISURE = 40
 """Twentieths of a second that a thumbnail gives way to a painting."""
@@ -152,6 +156,33 @@ class Studio:
             Refused: it names a style that is not here, or is larger than anything that is painted here.
         """
         looks = await self.look(order.files())
+        fast = await self._is_fast(order)
+        width, height = self._sized(order, looks[0], fast=fast)
+        return fast and width * height <= self.settings.at_once
+
+    async def check_film(self, order: Order) -> None:
+        """Refuse a film that is none or too long, or that is painted in styles that are not here.
+
+        Raises:
+            Refused: it is.
+        """
+        await self.look(order.files()[1:])
+        film = {"path": str(self.store.path(order.photo.id)), "name": order.photo.name, "language": language()}
+        filming = order.model_dump(mode="json")["filming"]
+        about, _ = await self._quick({"do": "look_film", "filming": filming} | film, priority=LOOK)
+        self._sized(order, about, fast=await self._is_fast(order))
+
+    def _sized(self, order: Order, look: dict[str, Any], *, fast: bool) -> tuple[int, int]:
+        return painted_size(
+            order,
+            (look["width"], look["height"]),
+            unasked=commission.UNASKED["fast"] if fast else commission.UNASKED_ELSE,
+            pixels=self.settings.pixels,
+            edge=self.settings.edge,
+        )
+
+    async def _is_fast(self, order: Order) -> bool:
+        """Whether a network paints it in one pass."""
         entries = await asyncio.to_thread(gallery)
         known = [entry.name for entry in entries]
         for layer in order.layers:
@@ -166,14 +197,7 @@ class Studio:
             for layer in order.layers:
                 if layer.style is not None and layer.style not in pictures:
                     raise Refused("usage", text("studio.no_original", name=layer.style))
-        width, height = painted_size(
-            order,
-            (looks[0]["width"], looks[0]["height"]),
-            unasked=commission.UNASKED["fast"] if fast else commission.UNASKED_ELSE,
-            pixels=self.settings.pixels,
-            edge=self.settings.edge,
-        )
-        return fast and width * height <= self.settings.at_once
+        return fast
 
     def check_torch(self) -> None:
         """Refuse what needs torch where it is not installed.
@@ -185,6 +209,15 @@ class Studio:
             metadata.version("torch")
         except metadata.PackageNotFoundError:
             raise Refused("needs") from None
+
+    def check_video(self) -> None:
+        """Refuse films where what reads them is not installed.
+
+        Raises:
+            Refused: with what to install.
+        """
+        if any(find_spec(module) is None for module in VIDEO):
+            raise Refused("needs_video")
 
     async def paint(self, order: Order) -> Answer:
         """Paint while the client waits.

@@ -29,8 +29,10 @@ class Settings:
         workers: processes that paint; one more looks at pictures and paints previews.
         body: bytes of a request at most.
         files, fields, field: files and fields of a form at most, and bytes of a field.
+        film: bytes of a request that brings a film.
         uploads: bytes that all requests may be sending at one time.
         pixels, edge: of any picture that comes in or goes out, px.
+        frames, film_seconds: of a film that is painted, at most.
         at_once: pixels of a painting up to which the answer is the painting and not a job.
         queue: paintings that may wait.
         header_seconds, body_seconds: to send the head of a request, and all of it.
@@ -56,9 +58,12 @@ class Settings:
     files: int = 8
     fields: int = 64
     field: int = 16_384
+    film: int = 200_000_000
     uploads: int = 500_000_000
     pixels: int = 24_000_000
     edge: int = 8192
+    frames: int = 600
+    film_seconds: float = 60
     at_once: int = 4_200_000
     queue: int = 64
 

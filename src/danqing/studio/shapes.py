@@ -5,11 +5,14 @@ Nothing is done here. What a painting's form holds is made from Recipe in `order
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
-from pydantic import BaseModel
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, create_model
 
-from danqing.studio.orders import FORMATS
+from danqing.catalog import StyleEntry
+from danqing.studio.orders import FILM_FORMATS, FORMATS
 
 
 class Problem(BaseModel):
@@ -34,19 +37,12 @@ class Job(BaseModel, extra="allow"):
     created: float
 
 
-class StyleOut(BaseModel):
-    """A style of the gallery; `ready` means that it is painted at once, `own` that it can be removed."""
+PAPERS = tuple(field.name for field in dataclasses.fields(StyleEntry) if field.type == "str")
+"""What is said about a style: the words of its entry in the gallery."""
 
-    name: str
-    title: str
-    title_zh: str
-    artist: str
-    date: str
-    source: str
-    url: str
-    ready: bool
-    own: bool
-    picture: bool
+_STYLE: dict[str, Any] = dict.fromkeys(PAPERS, (str, ...)) | dict.fromkeys(("ready", "own", "picture"), (bool, ...))
+StyleOut = create_model("StyleOut", **_STYLE)
+"""A style of the gallery; `ready`: painted at once, `own`: can be removed, `picture`: there is one of it."""
 
 
 class PictureOut(BaseModel):
@@ -61,10 +57,18 @@ class PictureOut(BaseModel):
     recipe: dict[str, Any] | None
 
 
+def media_type(format: str) -> str:
+    """What a painting or a painted film of a format is sent as."""
+    return f"video/{format}" if format in ("mp4", "webm") else f"image/{format}"
+
+
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Refusal} for status in (400, 401, 403, 404, 408, 409, 410, 413, 415, 421, 422, 429)
 }
-IMAGE: dict[str, Any] = {f"image/{name}": {"schema": {"type": "string", "format": "binary"}} for name in FORMATS}
+FILE = {"type": "string", "format": "binary"}
+IMAGE: dict[str, Any] = {media_type(name): {"schema": FILE} for name in FORMATS}
+MADE = IMAGE | {media_type(name): {"schema": FILE} for name in FILM_FORMATS}
+JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {"schema": FILE}}}}
 
 
 def form_of(content: dict[str, Any]) -> dict[str, Any]:
@@ -72,13 +76,12 @@ def form_of(content: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": content}}}}
 
 
+def job_answer(job: dict[str, Any]) -> JSONResponse:
+    """The answer to whoever has ordered what takes long."""
+    return JSONResponse(job, 202, headers={"Location": f"/api/v1/jobs/{job['id']}"})
+
+
 def headed(extra: dict[str, Any] | None = None) -> dict[str, Any]:
     """The header that every change carries, for OpenAPI."""
     header = {"name": "X-Danqing", "in": "header", "required": True, "schema": {"type": "string"}}
     return {"parameters": [header]} | (extra or {})
-
-
-FILE = {"type": "string", "format": "binary"}
-JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {"schema": FILE}}}}
-PAPERS = ("name", "title", "title_zh", "artist", "date", "source", "url")
-"""What is said about a style."""

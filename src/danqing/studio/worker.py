@@ -32,8 +32,9 @@ from danqing.messages import speaking, text
 from danqing.picture import Picture, formats, provenance, save
 from danqing.picture.load import measure
 from danqing.recipe import Recipe, Source, StyleSource
+from danqing.studio import filming
 from danqing.studio.confine import allow, peak, restrict
-from danqing.studio.orders import File, Layer, Order
+from danqing.studio.orders import File, Filming, Layer, Order
 from danqing.studio.refusal import told
 from danqing.style import Style
 from danqing.stylizer import Pastiche, Step
@@ -57,7 +58,7 @@ class Worker:
     """What a worker does, by the name of the order.
 
     Args:
-        limits: `pixels`, `edge`, `seconds`, `threads` and those of `restrict`.
+        limits: `pixels`, `edge`, `seconds` and those of `restrict`.
         out: where answers go.
     """
 
@@ -81,9 +82,10 @@ class Worker:
     def serve(self) -> None:
         """Do one order after the other."""
         doing: dict[str, Callable[[dict[str, Any]], tuple[dict[str, Any], bytes]]] = {
-            "warm": self.warm,
             "look": self.look,
             "paint": self.paint,
+            "look_film": self.look_film,
+            "film": self.film,
             "preview": self.preview,
             "thumbnails": self.thumbnails,
             "polish": self.polish,
@@ -110,11 +112,6 @@ class Worker:
 
     # ── orders ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def warm(self, order: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """Nothing but a sign of life: what painting needs is imported by now."""
-        del order
-        return {}, b""
-
     def look(self, order: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         """What pictures are, without decoding them: format, size, and the recipe inside."""
         found = []
@@ -127,10 +124,14 @@ class Worker:
     def measured(self, data: bytes, name: str) -> tuple[str, tuple[int, int]]:
         """Format and size of a picture within the limits."""
         kind, size = measure(data, name=name, max_pixels=self.limits["pixels"])
+        self.check_edge(size, name)
+        return kind, size
+
+    def check_edge(self, size: tuple[int, int], name: str) -> None:
+        """Refuse what is too long."""
         if max(size) > self.limits["edge"]:
             width, height = size
             raise DoesNotFit(text("limits.edge", name=name, width=width, height=height, limit=self.limits["edge"]))
-        return kind, size
 
     def paint(self, order: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         """Paint an order, into a file where one is named; steps and pictures are shown on the way."""
@@ -182,6 +183,25 @@ class Worker:
             stream.write(data)
         return about, b""
 
+    def look_film(self, order: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """What a film is, and whether what is asked of it is within the limits."""
+        asked = Filming.model_validate(order["filming"])
+        about = filming.look(Path(order["path"]), order["name"], asked, self.limits)
+        self.check_edge((about["width"], about["height"]), order["name"])
+        return about, b""
+
+    def film(self, order: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """Paint a film into a file; how far it is is said on the way."""
+        wanted, folder = Order.model_validate(order["order"]), Path(order["folder"])
+        styles = chosen(wanted, lambda file, _: self.loaded(folder / file.id, file.name))
+
+        def on_frame(step: dict[str, Any]) -> bool:
+            self.say({"step": step})
+            return not self.stop.is_set()
+
+        film = filming.Ordered(path=folder / wanted.photo.id, target=Path(order["out"]), order=wanted, styles=styles)
+        return film.paint(on_frame, most=self.limits["frames"]), b""
+
     def preview(self, order: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         """Paint an order small and at once."""
         wanted = Order.model_validate(order["order"])
@@ -229,22 +249,13 @@ class Worker:
 
     def prepared(self, wanted: Order, folder: Path, *, whole: bool) -> Commission:
         """A commission for an order: whole, or with pictures that are kept at the size of previews."""
-        knobs = dict(wanted.knobs)
 
         def read(file: File, long: int) -> Picture:
             path = folder / file.id
             return self.loaded(path, file.name) if whole else self.seen(path, long)
 
-        def source(layer: Layer) -> Picture | str:
-            return read(layer.file, STYLE) if layer.file else str(layer.style)
-
-        photo = read(wanted.photo, int(knobs.get("size") or PREVIEW))
-        styles = [Style(source=source(layer), name=called(layer), weight=layer.weight) for layer in wanted.layers]
-        masks = [read(layer.mask, PREVIEW) if layer.mask else None for layer in wanted.layers]
-        protect = read(wanted.protect, PREVIEW) if wanted.protect else None
-        return prepare(
-            photo, styles, masks=masks, protect=protect, name=wanted.photo.name, offline=True, **knobs
-        )  # fmt: skip
+        photo = read(wanted.photo, int(wanted.knobs.get("size") or PREVIEW))
+        return prepare(photo, **chosen(wanted, read), name=wanted.photo.name, offline=True, **wanted.knobs)
 
     def loaded(self, path: Path, name: str) -> Picture:
         """A picture within the limits."""
@@ -261,6 +272,24 @@ class Worker:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return self._kept[key]
+
+
+def chosen(wanted: Order, read: Callable[[File, int], Picture]) -> dict[str, Any]:
+    """The styles of an order, and where they are painted.
+
+    Args:
+        wanted: the order.
+        read: called with a file and the long side that is enough of it.
+    """
+
+    def source(layer: Layer) -> Picture | str:
+        return read(layer.file, STYLE) if layer.file else str(layer.style)
+
+    return {
+        "style": [Style(source=source(layer), name=called(layer), weight=layer.weight) for layer in wanted.layers],
+        "masks": [read(layer.mask, PREVIEW) if layer.mask else None for layer in wanted.layers],
+        "protect": read(wanted.protect, PREVIEW) if wanted.protect else None,
+    }
 
 
 def called(layer: Layer) -> str:

@@ -1,61 +1,25 @@
 // The page: it puts the parts together and holds what only a page knows: drops, pastes, keys, files, words.
 
-import { get, sendPicture } from "./api.js";
+import { get, post, sendPicture } from "./api.js";
 import { Camera } from "./camera.js";
+import { Films, isFilm } from "./films.js";
 import { Gallery } from "./gallery.js";
 import { landscape } from "./landscape.js";
+import { $, complain, notice, say } from "./page.js";
 import { Painter } from "./painter.js";
-import { changed, COLOURS, fields, KNOBS, LEFT_ALONE, listen, MOST, newLayer, snapshot, state } from "./state.js";
-import { emptyMask, maskFile, readMask } from "./view.js";
+import { Past } from "./past.js";
+import { Regions } from "./regions.js";
+import { changed, COLOURS, emptyRegion, fields, KNOBS, LEFT_ALONE, listen, MOST, newLayer, state } from "./state.js";
+import "./view.js";
 import { dress, label, language, speak, t } from "./words.js";
 
-const $ = (id) => document.getElementById(id);
-const MOST_HISTORY = 24;
-const MASK_WAIT = 180;
+const PICTURES = "image/*,.heic,.heif,.avif";
+const FILMS = "video/*,.mkv";
 
 const view = $("view");
-const works = []; // {made, thumb, photo, chosen}
-const paintings = new Map(); // sha256 -> {id, title, image}: what was dropped as a style during this visit
+const paintings = new Map(); // sha256 -> layer: what was dropped as a style during this visit
 let about = { needs: "", limits: { edge: 8192 } };
 let finished = null; // the full painting of what is chosen now
-let brushing = null; // {region, title}
-
-// ── saying ──
-
-function say(text, working = false) {
-  $("status").textContent = text;
-  $("status").classList.toggle("working", working);
-}
-
-let alerting;
-function complain(error) {
-  say("");
-  const line = document.createElement("p");
-  line.textContent = error.message || t("no_answer");
-  $("alert").replaceChildren(line);
-  clearTimeout(alerting);
-  alerting = setTimeout(() => $("alert").replaceChildren(), 7000);
-  if (error.code === "gone" && state.photo) setPhoto(state.photo.file, { quiet: true });
-  if (error.status === 401) location.reload();
-}
-
-function notice(text, actions = []) {
-  const box = $("notice");
-  box.hidden = !text;
-  const line = document.createElement("span");
-  line.textContent = text;
-  const close = { said: t("close"), act: () => {} };
-  box.replaceChildren(line, ...[...actions, close].map(({ said, act }) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = said;
-    button.addEventListener("click", () => {
-      box.hidden = true;
-      act();
-    });
-    return button;
-  }));
-}
 
 // ── painting ──
 
@@ -70,27 +34,29 @@ const painter = new Painter({
     showBlob(made.blob);
     const { width, height, seconds, notes } = made.about;
     say([t("painted", { width, height, seconds: seconds.toFixed(1) }), ...(notes ?? [])].join(" · "));
-    remember(made);
+    past.add(made);
   },
+  aside: (made) => past.add(made),
   failed: complain,
   job: showJob,
 });
 
-function showBlob(blob) {
+async function showBlob(blob) {
   const before = view.dataset.painting;
-  const address = URL.createObjectURL(blob);
-  view.dataset.painting = address;
-  view.showPainting(address).then(() => before && !works.some((work) => work.address === before) && URL.revokeObjectURL(before));
+  const address = (view.dataset.painting = URL.createObjectURL(blob));
+  await view.showPainting(address);
+  if (before) URL.revokeObjectURL(before);
 }
 
 function showJob(job) {
   const over = ["done", "failed", "cancelled"].includes(job.state);
   $("job").hidden = over;
   for (const id of ["best", "polish"]) $(id).hidden = !over;
-  const { step = 0, steps = 0, remaining = 0 } = job.progress ?? {};
+  const { step = 0, steps = 0, remaining = 0, rate } = job.progress ?? {};
   $("job-progress").value = steps ? step / steps : 0;
-  const minutes = remaining >= 90 ? t("minutes", { minutes: Math.round(remaining / 60) }) : t("seconds_left", { seconds: Math.max(1, Math.round(remaining)) });
-  $("job-said").textContent = job.state === "queued" ? t("queued") : steps ? t("step", { step, steps, remaining: minutes }) : t("begins");
+  const left = remaining >= 90 ? t("minutes", { minutes: Math.round(remaining / 60) }) : t("seconds_left", { seconds: Math.max(1, Math.round(remaining)) });
+  const far = t(job.kind === "film" ? "film_step" : "step", { step, steps, rate, remaining: left });
+  $("job-said").textContent = job.state === "queued" ? t("queued") : steps ? far : t("begins");
   if (!over) say(t(`working_${job.kind}`), true);
 }
 
@@ -98,7 +64,7 @@ listen(() => {
   finished = null;
   drawLayers();
   gallery.mark(state.layers.map((layer) => layer.name));
-  $("download").disabled = !state.photo || !state.layers.length;
+  $("download").disabled = $("film-paint").disabled = !state.photo || !state.layers.length;
   const learnt = state.layers.filter((layer) => layer.name && !layer.picture);
   $("best").disabled = $("download").disabled || Boolean(about.needs) || learnt.length > 0;
   $("best").title = learnt.length ? t("best_needs", { names: learnt.map((layer) => layer.title).join(", ") }) : "";
@@ -106,27 +72,38 @@ listen(() => {
   if (!camera.stream) painter.changed();
 });
 
-// ── the photo ──
+// ── the photo, or a film ──
 
-async function setPhoto(file, { quiet = false } = {}) {
-  say(t("reading"), true);
-  let known;
-  try {
-    known = await sendPicture(file);
-  } catch (error) {
-    complain(error);
-    return;
-  }
-  if (known.recipe && !quiet) offerRecipe(file, known);
-  else await usePhoto(file, known);
+// Whatever a person brings to be painted.
+function take(file) {
+  if (isFilm(file)) openFilm(file);
+  else setPhoto(file);
 }
 
-async function usePhoto(file, known) {
+async function openFilm(file) {
+  if (about.film_needs) complain(new Error(about.film_needs));
+  else if (file.size > about.limits.film) complain(new Error(t("film_large", { megabytes: about.limits.film / 1e6 })));
+  else await films.open(file, about.limits).catch(complain);
+}
+
+async function setPhoto(file, { quiet = false, ofFilm = false } = {}) {
+  if (!ofFilm) films.close();
+  say(t("reading"), true);
+  try {
+    const known = await sendPicture(file);
+    if (known.recipe && !quiet) offerRecipe(file, known);
+    else await usePhoto(file, known, ofFilm);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+async function usePhoto(file, known, ofFilm = false) {
   const address = URL.createObjectURL(file);
   const size = await shownSize(address, known);
-  if (state.photo && state.photo.sha256 !== known.sha256) forgetRegions();
+  if (state.photo && state.photo.sha256 !== known.sha256 && !ofFilm) forgetRegions();
   state.photo = { ...known, ...size, file, address };
-  stopBrushing();
+  regions.stop();
   $("welcome").hidden = true;
   view.hidden = false;
   view.show(address, size.width, size.height);
@@ -144,22 +121,36 @@ function shownSize(address, known) {
   });
 }
 
+const regionsOf = () => [state.protect, ...state.layers.map((layer) => layer.region)];
+
 function forgetRegions() {
-  for (const region of [state.protect, ...state.layers.map((layer) => layer.region)]) Object.assign(region, { canvas: null, undo: [], redo: [], id: "" });
+  for (const region of regionsOf()) Object.assign(region, emptyRegion());
 }
+
+// The studio keeps pictures for a while only: what is chosen is sent again.
+document.addEventListener("gone", async () => {
+  try {
+    if (state.photo) state.photo.id = (await sendPicture(state.photo.file)).id;
+    for (const layer of state.layers) if (layer.file) layer.id = (await sendPicture(layer.file)).id;
+    for (const region of regionsOf()) if (region.id) await regions.send(region);
+    changed();
+  } catch (error) {
+    complain(error);
+  }
+});
 
 // ── styles ──
 
-const ofGallery = (entry) => newLayer({ name: entry.name, picture: entry.picture, title: gallery.titleOf(entry), image: gallery.images.get(entry.name) ?? (entry.picture ? `/api/v1/styles/${encodeURIComponent(entry.name)}/picture?size=128` : "") });
+const ofGallery = (entry) => newLayer({ name: entry.name, picture: entry.picture, title: gallery.titleOf(entry), image: gallery.imageOf(entry, 128) });
 
 function pick(entry) {
-  stopBrushing();
+  regions.stop();
   state.layers = [ofGallery(entry)];
   changed();
 }
 
 function add(layer) {
-  if (state.layers.some((other) => (layer.name && other.name === layer.name) || (layer.id && other.id === layer.id))) return;
+  if (state.layers.some((other) => (layer.name && other.name === layer.name) || (layer.sha256 && other.sha256 === layer.sha256))) return;
   if (state.layers.length >= MOST) {
     complain(new Error(t("most_styles", { limit: MOST })));
     return;
@@ -172,22 +163,26 @@ async function addPainting(file) {
   say(t("reading"), true);
   try {
     if (file.name.endsWith(".style")) {
-      const { post } = await import("./api.js");
       const { name } = await (await post("/styles", [["file", file]])).json();
-      await gallery.load();
-      pick(gallery.entries.find((entry) => entry.name === name));
-      if (state.photo) gallery.paint(state.photo.id);
+      await newStyle(name);
       return;
     }
     const known = await sendPicture(file);
     const layer = newLayer({ id: known.id, sha256: known.sha256, file, title: known.name.replace(/\.\w+$/, ""), image: URL.createObjectURL(file) });
     paintings.set(known.sha256, layer);
     say("");
-    if (state.layers.length === 1 && state.layers[0].name && !state.layers[0].region.canvas) state.layers = [];
+    if (state.layers.length === 1 && state.layers[0].name && !state.layers[0].region.id) state.layers = [];
     add(layer);
   } catch (error) {
     complain(error);
   }
+}
+
+// A style has come into the gallery: it is taken at once.
+async function newStyle(name) {
+  await gallery.load();
+  pick(gallery.entries.find((entry) => entry.name === name));
+  if (state.photo) gallery.paint(state.photo.id);
 }
 
 function drawLayers() {
@@ -196,14 +191,23 @@ function drawLayers() {
     title: layer.title, image: layer.image, region: layer.region, colour: COLOURS[at], only: !several,
     weight: [layer.weight, (value) => { layer.weight = value; painter.changed(); finished = null; }],
     remove: () => {
-      stopBrushing();
+      regions.stop();
       state.layers = state.layers.filter((other) => other !== layer);
       changed();
     },
   }));
   if (state.layers.length && state.photo) rows.push(row({ title: t("leave_alone"), image: state.photo.address, region: state.protect, colour: LEFT_ALONE, only: true }));
-  $("layers").replaceChildren(...rows);
+  keepingFocus($("layers"), () => $("layers").replaceChildren(...rows));
   $("no-layers").hidden = state.layers.length > 0;
+}
+
+// Draws a list anew; whatever had the focus in it has it again.
+function keepingFocus(list, draw) {
+  const place = [...list.querySelectorAll("button, input")].indexOf(document.activeElement);
+  draw();
+  if (place < 0) return;
+  const now = list.querySelectorAll("button, input");
+  (now[Math.min(place, now.length - 1)] ?? $("gallery")).focus();
 }
 
 function row({ title, image, region, colour, only, weight, remove }) {
@@ -215,15 +219,7 @@ function row({ title, image, region, colour, only, weight, remove }) {
   const name = document.createElement("span");
   name.className = "title";
   name.textContent = name.title = title;
-  const where = document.createElement("button");
-  where.type = "button";
-  where.className = "where";
-  where.textContent = region.id ? t("region") : weight ? t("everywhere") : t("nowhere");
-  where.dataset.drawn = String(Boolean(region.id));
-  where.setAttribute("aria-pressed", String(brushing?.region === region));
-  label(where, t("paint_region", { name: title }));
-  where.addEventListener("click", () => (brushing?.region === region ? stopBrushing() : startBrushing(region, title, colour)));
-  li.append(picture, name, where);
+  li.append(picture, name, whereButton({ title, region, colour, usual: weight ? "everywhere" : "nowhere" }));
   if (remove) {
     const off = document.createElement("button");
     off.type = "button";
@@ -232,7 +228,7 @@ function row({ title, image, region, colour, only, weight, remove }) {
     label(off, t("remove_layer", { name: title }));
     off.addEventListener("click", remove);
     li.append(off);
-  } else li.append(document.createElement("span"));
+  }
   if (weight && !only) {
     const slider = document.createElement("input");
     Object.assign(slider, { type: "range", min: 0.05, max: 2, step: 0.05, value: weight[0], className: "weight" });
@@ -243,51 +239,20 @@ function row({ title, image, region, colour, only, weight, remove }) {
   return li;
 }
 
-// ── regions ──
-
-function startBrushing(region, title, colour) {
-  if (!state.photo) return;
-  brushing = { region, title };
-  $("tools").hidden = false;
-  $("tools-name").textContent = title;
-  region.canvas ??= emptyMask(state.photo);
-  view.paintMask(region, colour);
-  say(t("brush_hint"));
-  drawLayers();
+function whereButton({ title, region, colour, usual }) {
+  const where = document.createElement("button");
+  const now = regions.now === region;
+  where.type = "button";
+  where.className = "where";
+  where.textContent = t(region.id ? "region" : usual);
+  where.dataset.drawn = String(Boolean(region.id));
+  where.setAttribute("aria-pressed", String(now));
+  label(where, t("paint_region", { name: title }));
+  where.addEventListener("click", () => (now ? regions.stop() : regions.start(region, title, colour)));
+  return where;
 }
 
-function stopBrushing() {
-  if (!brushing) return;
-  brushing = null;
-  $("tools").hidden = true;
-  view.paintMask(null);
-  drawLayers();
-}
-
-let masking;
-view.addEventListener("mask", ({ detail: region }) => {
-  clearTimeout(masking);
-  masking = setTimeout(() => sendMask(region), MASK_WAIT);
-  $("undo").disabled = !region.undo.length;
-  $("redo").disabled = !region.redo.length;
-});
-
-async function sendMask(region) {
-  try {
-    const file = await maskFile(region.canvas);
-    region.id = file ? (await sendPicture(file)).id : "";
-    changed();
-  } catch (error) {
-    complain(error);
-  }
-}
-
-function setBrush(name, value) {
-  view.brush[name] = value;
-  view.moveCursor();
-}
-
-// ── recipes and history ──
+// ── recipes and what was painted before ──
 
 function offerRecipe(file, known) {
   say("");
@@ -303,11 +268,11 @@ function restore(recipe) {
   for (const style of recipe.styles ?? []) {
     const entry = gallery.entries.find((one) => one.name === style.name);
     const painting = style.sha256 ? paintings.get(style.sha256) : null;
-    if (painting) layers.push({ ...painting, weight: style.weight ?? 1, region: newLayer({}).region });
+    if (painting) layers.push({ ...painting, weight: style.weight ?? 1, region: emptyRegion() });
     else if (!style.sha256 && entry) layers.push({ ...ofGallery(entry), weight: style.weight ?? 1 });
     else missing.push(style.name);
   }
-  stopBrushing();
+  regions.stop();
   forgetRegions();
   state.layers = layers.slice(0, MOST);
   for (const name of Object.keys(KNOBS)) state.knobs[name] = recipe[name] ?? KNOBS[name];
@@ -319,44 +284,10 @@ function restore(recipe) {
   notice(lines.filter(Boolean).join(" ") || t("restored"));
 }
 
-async function remember(made) {
-  const thumb = await smaller(made.blob);
-  const address = view.dataset.painting;
-  works.unshift({ made, thumb, photo: state.photo, chosen: snapshot(), address });
-  for (const old of works.splice(MOST_HISTORY)) URL.revokeObjectURL(old.address);
-  drawHistory();
-}
-
-async function smaller(blob) {
-  const bitmap = await createImageBitmap(blob, { resizeWidth: 160, resizeQuality: "medium" }).catch(() => null);
-  if (!bitmap) return "";
-  const canvas = document.createElement("canvas");
-  canvas.width = bitmap.width;
-  canvas.height = bitmap.height;
-  canvas.getContext("2d").drawImage(bitmap, 0, 0);
-  return canvas.toDataURL("image/jpeg", 0.85);
-}
-
-function drawHistory() {
-  $("history-section").hidden = !works.length;
-  $("history").replaceChildren(...works.map((work) => {
-    const li = document.createElement("li");
-    const button = document.createElement("button");
-    button.type = "button";
-    const said = work.chosen.layers.map((layer) => layer.title).join(" + ");
-    label(button, t("back_to", { name: said }));
-    const image = document.createElement("img");
-    Object.assign(image, { src: work.thumb, alt: "" });
-    button.append(image);
-    button.addEventListener("click", () => backTo(work));
-    li.append(button);
-    return li;
-  }));
-}
-
-async function backTo(work) {
-  stopBrushing();
+const past = new Past((work) => {
+  regions.stop();
   const other = state.photo?.id !== work.photo.id;
+  if (other) films.close();
   Object.assign(state, { photo: work.photo, layers: work.chosen.layers.map((layer) => ({ ...layer })), protect: { ...work.chosen.protect }, knobs: { ...work.chosen.knobs } });
   if (other) {
     view.show(work.photo.address, work.photo.width, work.photo.height);
@@ -365,11 +296,11 @@ async function backTo(work) {
   showKnobs();
   drawLayers();
   gallery.mark(state.layers.map((layer) => layer.name));
-  painter.number += 1;
+  painter.overtake();
   finished = work.made;
   showBlob(work.made.blob);
   say("");
-}
+});
 
 // ── knobs ──
 
@@ -419,18 +350,17 @@ $("format").addEventListener("change", () => {
 // ── what buttons do ──
 
 const ways = {
-  pick: () => chooseFile((file) => setPhoto(file)),
+  pick: () => chooseFile(take, FILMS),
   painting: () => chooseFile(addPainting, ".style"),
   camera: () => camera.open(),
-  sample: async () => usePhotoOf(await landscape()),
+  sample: async () => setPhoto(await landscape()),
 };
-const usePhotoOf = (file) => setPhoto(file, { quiet: true });
 
 for (const button of document.querySelectorAll("[data-do]")) button.addEventListener("click", () => ways[button.dataset.do]());
 
 function chooseFile(then, more = "") {
   const input = $("file");
-  input.accept = `image/*,.heic,.heif,.avif${more && `,${more}`}`;
+  input.accept = [PICTURES, more].filter(Boolean).join();
   input.onchange = () => {
     if (input.files[0]) then(input.files[0]);
     input.value = "";
@@ -462,61 +392,23 @@ $("polish-dialog").addEventListener("close", async () => {
   const name = $("polish-name").value;
   const over = await painter.ordered("/styles", [["file", painting.id], ["name", name], ["seconds", $("polish-seconds").value]]);
   if (!over?.result) return;
-  await gallery.load();
-  if (state.photo) gallery.paint(state.photo.id);
-  pick(gallery.entries.find((entry) => entry.name === name));
+  await newStyle(name);
   say(t("polished", { name }));
 });
-
-$("brush-size").addEventListener("input", () => setBrush("size", Number($("brush-size").value)));
-$("brush-soft").addEventListener("input", () => setBrush("soft", Number($("brush-soft").value)));
-$("eraser").addEventListener("click", toggleEraser);
-$("undo").addEventListener("click", () => view.undo());
-$("redo").addEventListener("click", () => view.redo());
-$("clear").addEventListener("click", () => view.change((context, canvas) => context.clearRect(0, 0, canvas.width, canvas.height)));
-$("invert").addEventListener("click", () => view.change((context, canvas) => {
-  context.globalCompositeOperation = "source-out";
-  context.fillStyle = "#fff";
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  context.globalCompositeOperation = "source-over";
-}));
-$("mask-file").addEventListener("click", () => chooseFile(takeMask));
-$("tools-done").addEventListener("click", stopBrushing);
-
-async function takeMask(file) {
-  view.remember();
-  await readMask(file, brushing.region.canvas).catch(() => complain(new Error(t("no_mask"))));
-  view.painted();
-}
-
-function toggleEraser() {
-  view.brush.eraser = !view.brush.eraser;
-  $("eraser").setAttribute("aria-pressed", String(view.brush.eraser));
-}
 
 // ── keys, drops, pastes ──
 
 document.addEventListener("keydown", (event) => {
   const writing = event.target.matches("input:not([type=range]):not([type=checkbox]), select, textarea");
-  if (event.key === "Escape" && brushing) stopBrushing();
+  if (event.key === "Escape") regions.stop();
   if (writing || event.altKey) return;
   const command = event.ctrlKey || event.metaKey;
-  if (command && event.key.toLowerCase() === "z" && brushing) {
-    event.preventDefault();
-    if (event.shiftKey) view.redo();
-    else view.undo();
-  } else if (command && event.key.toLowerCase() === "y" && brushing) {
-    event.preventDefault();
-    view.redo();
-  } else if (command && event.key.toLowerCase() === "s" && !$("download").disabled) {
+  const letter = event.key.toLowerCase();
+  if (regions.now && regions.key(event, command)) event.preventDefault();
+  else if (command && letter === "s" && !$("download").disabled) {
     event.preventDefault();
     $("download").click();
-  } else if (!command && brushing && (event.key === "[" || event.key === "]")) {
-    const size = Math.min(0.4, Math.max(0.01, view.brush.size * (event.key === "]" ? 1.15 : 1 / 1.15)));
-    $("brush-size").value = size;
-    setBrush("size", size);
-  } else if (!command && brushing && event.key.toLowerCase() === "e") toggleEraser();
-  else if (!command && event.key.toLowerCase() === "o") ways.pick();
+  } else if (!command && letter === "o") ways.pick();
 });
 
 const curtain = $("dropping");
@@ -524,7 +416,7 @@ let dragging = 0;
 addEventListener("dragenter", (event) => {
   if (![...event.dataTransfer.types].includes("Files")) return;
   dragging += 1;
-  curtain.classList.toggle("shown", Boolean(state.photo) && !brushing);
+  curtain.classList.toggle("shown", Boolean(state.photo) && !regions.now);
 });
 addEventListener("dragleave", () => {
   dragging -= 1;
@@ -541,26 +433,37 @@ addEventListener("drop", (event) => {
   curtain.classList.remove("shown");
   const [file] = event.dataTransfer.files;
   if (!file) return;
-  if (brushing) takeMask(file);
-  else if (style || file.name.endsWith(".style")) addPainting(file);
-  else setPhoto(file);
+  if (regions.now) regions.take(file);
+  else if (!isFilm(file) && (style || file.name.endsWith(".style"))) addPainting(file);
+  else take(file);
 });
 addEventListener("paste", (event) => {
   const [file] = event.clipboardData.files;
-  if (file) setPhoto(file);
+  if (file) take(file);
 });
 
 // ── parts ──
+
+const regions = new Regions(view, { turned: drawLayers, choose: chooseFile });
+
+const films = new Films({
+  frame: (file) => setPhoto(file, { quiet: true, ofFilm: true }),
+  painted: (list) => painter.ordered("/films", list),
+  watching: (on) => {
+    view.hidden = on || !state.photo;
+  },
+});
 
 const gallery = new Gallery($("gallery"), $("search"), {
   pick,
   add: (entry) => add(ofGallery(entry)),
   failed: complain,
   thumbnail: (name, image) => {
-    const layer = state.layers.find((one) => one.name === name);
-    if (!layer) return;
-    layer.image = image;
-    drawLayers();
+    const at = state.layers.findIndex((layer) => layer.name === name);
+    if (at < 0) return;
+    state.layers[at].image = image;
+    const shown = $("layers").children[at].querySelector("img");
+    if (shown) shown.src = image;
   },
   removed: (name) => {
     state.layers = state.layers.filter((layer) => layer.name !== name);
@@ -572,7 +475,8 @@ const camera = new Camera(
   { box: $("live"), video: $("video"), canvas: $("live-canvas"), shoot: $("shoot"), live: $("live-paint"), end: $("live-end"), rate: $("rate") },
   {
     opened: () => {
-      stopBrushing();
+      regions.stop();
+      films.close();
       $("welcome").hidden = view.hidden = true;
       camera.setLive(state.layers.length > 0);
     },
@@ -581,7 +485,7 @@ const camera = new Camera(
       view.hidden = !state.photo;
       painter.changed();
     },
-    photo: usePhotoOf,
+    photo: setPhoto,
     failed: complain,
   },
 );
@@ -606,22 +510,22 @@ function told() {
   }
   gallery.draw();
   drawLayers();
-  drawHistory();
-  view.say?.();
+  past.draw();
+  view.say();
   say("");
 }
 
 const THEME = "danqing-theme";
-const light = matchMedia("(prefers-color-scheme: dark)");
+const dark = matchMedia("(prefers-color-scheme: dark)");
 function setTheme(theme) {
   if (theme) document.documentElement.dataset.theme = theme;
-  else delete document.documentElement.dataset.theme;
 }
 setTheme(localStorage.getItem(THEME));
 $("theme").addEventListener("click", () => {
-  const dark = (document.documentElement.dataset.theme ?? (light.matches ? "dark" : "light")) === "dark";
-  localStorage.setItem(THEME, dark ? "light" : "dark");
-  setTheme(dark ? "light" : "dark");
+  const now = document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light");
+  const next = now === "dark" ? "light" : "dark";
+  localStorage.setItem(THEME, next);
+  setTheme(next);
 });
 
 // ── begin ──

@@ -19,6 +19,11 @@ export class Gallery {
     this.draw();
   }
 
+  // Its small painting, or else the picture it is learnt from, where there is one.
+  imageOf(entry, size) {
+    return this.images.get(entry.name) ?? (entry.picture ? `/api/v1/styles/${encodeURIComponent(entry.name)}/picture?size=${size}` : "");
+  }
+
   titleOf(entry) {
     return (language === "zh" && entry.title_zh) || entry.title || entry.name;
   }
@@ -40,10 +45,8 @@ export class Gallery {
     pick.setAttribute("aria-pressed", "false");
     const image = document.createElement("img");
     image.alt = "";
-    const known = this.images.get(entry.name);
-    if (known) image.src = known;
-    else if (entry.picture) image.src = `/api/v1/styles/${encodeURIComponent(entry.name)}/picture?size=256`;
-    else image.hidden = true;
+    image.src = this.imageOf(entry, 256);
+    image.hidden = !image.getAttribute("src");
     const blank = document.createElement("div");
     blank.className = "blank";
     blank.hidden = !image.hidden;

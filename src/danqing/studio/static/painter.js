@@ -2,7 +2,7 @@
 // jobs, which are followed until they are over. It knows the service and the choices, not the page: it tells `on`.
 
 import { call, follow, post } from "./api.js";
-import { fields, state } from "./state.js";
+import { fields, snapshot, state } from "./state.js";
 
 const AIM = 0.28; // seconds for a preview
 const SMALLEST = 224;
@@ -11,7 +11,7 @@ const REST = 650; // ms without a change after which the full painting is made
 
 export class Painter {
   constructor(on) {
-    this.on = on; // {preview(blob, about), painting(blob, about), working(what), failed(error), job(job)}
+    this.on = on; // {preview(blob, about), painting(made), aside(made), working(what), failed(error), job(job)}
     this.side = 448;
     this.wanted = false;
     this.number = 0;
@@ -19,19 +19,27 @@ export class Painter {
 
   // Something has changed: show it small as soon as can be, and whole when nothing changes any more.
   changed() {
-    this.number += 1;
-    this.whole?.abort();
-    clearTimeout(this.timer);
+    this.overtake();
     if (!state.photo || !state.layers.length) return;
     this.wanted = true;
     if (!this.busy) this.preview();
     this.timer = setTimeout(() => this.full(), REST);
   }
 
+  // What is being made is no longer wanted.
+  overtake() {
+    this.number += 1;
+    this.whole?.abort();
+    this.wanted = false;
+    clearTimeout(this.timer);
+    if (this.job?.unasked) this.stop();
+  }
+
   async preview() {
     this.busy = true;
     while (this.wanted) {
       this.wanted = false;
+      const { number } = this;
       const began = performance.now();
       try {
         this.on.working("preview");
@@ -39,7 +47,7 @@ export class Painter {
         const answer = await post("/preview", fields({ size, format: "jpeg" }));
         const blob = await answer.blob();
         const seconds = (performance.now() - began) / 1000;
-        this.on.preview(blob, { size: answer.headers.get("X-Danqing-Size"), seconds });
+        if (number === this.number || this.wanted) this.on.preview(blob, { size: answer.headers.get("X-Danqing-Size"), seconds });
         const better = this.side * Math.sqrt(AIM / Math.max(0.02, seconds));
         this.side = Math.round(Math.min(LARGEST, Math.max(SMALLEST, 0.6 * this.side + 0.4 * better)));
       } catch (error) {
@@ -49,7 +57,7 @@ export class Painter {
     this.busy = false;
   }
 
-  // The full painting; gives {blob, about}, or null where it was overtaken or failed.
+  // The full painting; gives {blob, about, name}, or null where it was overtaken or failed.
   async full({ format } = {}) {
     const number = this.number;
     clearTimeout(this.timer);
@@ -60,9 +68,9 @@ export class Painter {
     this.on.working("painting");
     try {
       const answer = await post("/paint", fields({ format }), whole.signal);
-      if (answer.status === 202) return await this.followed(await answer.json(), number);
+      if (answer.status === 202) return await this.followed({ ...(await answer.json()), unasked: true }, number);
       const about = JSON.parse(decodeURIComponent(answer.headers.get("X-Danqing-About")));
-      const made = { blob: await answer.blob(), about, name: nameIn(answer) };
+      const made = { blob: await answer.blob(), about, name: nameIn(answer), number };
       this.on.painting(made);
       return made;
     } catch (error) {
@@ -73,8 +81,7 @@ export class Painter {
 
   // The optimisation engine, or a polishing: a job that is followed. Gives what comes of it.
   async ordered(path, list) {
-    this.number += 1;
-    clearTimeout(this.timer);
+    this.overtake();
     try {
       const answer = await post(path, list);
       return await this.followed(await answer.json(), this.number);
@@ -86,6 +93,7 @@ export class Painter {
 
   async followed(job, number) {
     this.job = job;
+    const then = { photo: state.photo, chosen: snapshot() };
     let shown = 0;
     const over = await follow(job.id, async (now) => {
       this.on.job(now);
@@ -104,8 +112,9 @@ export class Painter {
     if (over.kind !== "paint" || !over.result) return over;
     const answer = await call(`/jobs/${job.id}/result`).catch(() => null);
     if (!answer) return null;
-    const made = { blob: await answer.blob(), about: over.result, name: nameIn(answer) };
+    const made = { blob: await answer.blob(), about: over.result, name: nameIn(answer), number, ...then };
     if (number === this.number) this.on.painting(made);
+    else if (!job.unasked) this.on.aside(made);
     return made;
   }
 
@@ -114,7 +123,7 @@ export class Painter {
   }
 }
 
-function nameIn(answer) {
+export function nameIn(answer) {
   const found = /filename\*=UTF-8''([^;]+)/.exec(answer.headers.get("Content-Disposition") ?? "");
   return found ? decodeURIComponent(found[1]) : "painting";
 }

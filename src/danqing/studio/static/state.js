@@ -10,7 +10,7 @@ export const KNOBS = { strength: 1, brush: 0.5, style_scale: 1, keep_color: "", 
 export const state = {
   photo: null, // {id, file, address, width, height, name, sha256}
   layers: [], // {name | id, title, image, weight, region: {canvas, undo, redo, id}}
-  protect: { canvas: null, undo: [], redo: [], id: "" },
+  protect: emptyRegion(),
   knobs: { ...KNOBS },
   format: "png",
 };
@@ -21,8 +21,12 @@ export function changed() {
   for (const each of listeners) each();
 }
 
+export function emptyRegion() {
+  return { canvas: null, undo: [], redo: [], id: "" };
+}
+
 export function newLayer(about) {
-  return { weight: 1, region: { canvas: null, undo: [], redo: [], id: "" }, ...about };
+  return { weight: 1, region: emptyRegion(), ...about };
 }
 
 // The fields of the form for the service.

@@ -102,6 +102,7 @@ class PaintingView extends HTMLElement {
     this.handle.setAttribute("aria-valuenow", String(Math.round(100 * this.cut)));
     this.handle.setAttribute("aria-valuetext", t("compare_value", { percent: Math.round(100 - 100 * this.cut) }));
     this.visible = { left, right };
+    this.style.touchAction = this.zoom > 1 || this.layer ? "none" : "pan-y"; // a finger on the whole picture scrolls the page
   }
 
   zoomTo(zoom, x = this.clientWidth / 2, y = this.clientHeight / 2) {
@@ -133,6 +134,7 @@ class PaintingView extends HTMLElement {
       this.moveCursor();
     }
     this.drawMask();
+    this.lay();
   }
 
   drawMask() {
