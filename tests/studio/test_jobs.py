@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import concurrent.futures
 import json
@@ -15,6 +16,10 @@ from typing import Any
 
 import pytest
 
+from danqing.errors import RunFailed
+from danqing.studio import jobs
+from danqing.studio.pool import Pool
+from danqing.studio.settings import Settings
 from danqing.studio.store import Store
 from danqing.work import WorkList
 from tests.studio.conftest import Serve, Served, eventually, finished, picture, serving
@@ -215,6 +220,31 @@ def test_s15_what_is_kept_has_a_quota_and_an_age(serve: Serve, tmp_path: Path) -
     time.sleep(0.05)
     store.sweep()
     assert not (store.folder / file.id).exists()
+
+
+def test_a_list_that_cannot_be_written_for_a_while_is_worked_off_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "POLL", 0.01)
+    asked: list[int] = []
+
+    class Full:
+        def take(self) -> None:
+            asked.append(1)
+            if len(asked) == 1:
+                raise RunFailed("the disk is full")
+
+    async def run() -> None:
+        settings = Settings(folder=tmp_path)
+        working = jobs.Jobs(tmp_path, Pool(1, settings), settings)
+        monkeypatch.setattr(working, "_work", Full())
+        runner = asyncio.create_task(working._run())
+        while len(asked) < 3:
+            await asyncio.sleep(0.01)
+        assert not runner.done()
+        runner.cancel()
+
+    asyncio.run(asyncio.wait_for(run(), 10))
 
 
 # ── F11: clients that go ────────────────────────────────────────────────────────────────────────────────────────────

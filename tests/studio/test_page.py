@@ -131,7 +131,9 @@ def test_styles_are_mixed_and_knobs_are_turned(open_page: Open) -> None:
     name, data = downloaded(page)
     recipe = Recipe.from_toml(provenance.read(data) or "")
     assert name.endswith(".webp")
-    expect(page.locator("#history button").first).to_have_accessible_name(re.compile("Strength 0.6, Colours of the photo"))
+    expect(page.locator("#history button").first).to_have_accessible_name(
+        re.compile("Strength 0.6, Colours of the photo")
+    )
     assert [(s.name, s.weight) for s in recipe.styles] == [("reeds", 0.5), ("smoke", 1.0)]
     assert (recipe.strength, recipe.keep_color) == (0.6, "luminance")
 

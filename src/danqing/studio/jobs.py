@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 import shutil
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from danqing.errors import DanqingError
 from danqing.files import sync_folder
 from danqing.messages import text
 from danqing.studio.orders import File, Order
@@ -25,6 +27,8 @@ from danqing.studio.pool import Died, Pool, Stalled
 from danqing.studio.refusal import Refused
 from danqing.studio.settings import Settings
 from danqing.work import Item, WorkList
+
+log = logging.getLogger("danqing.studio")
 
 FINAL = ("done", "failed", "cancelled")
 POLL = 2.0
@@ -200,22 +204,29 @@ class Jobs:
 
     async def _run(self) -> None:
         while True:
-            self._more.clear()
-            item = await asyncio.to_thread(self.work.take)
-            if item is None:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._more.wait(), POLL * 5)
-                continue
-            self._more.set()  # another runner may find more
-            live = self.live[item.key] = Live()
             try:
-                await self._do(item, live)
-            except asyncio.CancelledError:
-                await asyncio.shield(asyncio.to_thread(self.work.release, item.key))
-                raise
-            finally:
-                live.change()
-                self.live.pop(item.key, None)
+                await self._next()
+            except DanqingError as error:  # the list cannot be written at the moment: the disk is full
+                log.error("%s", error)
+                await asyncio.sleep(POLL)
+
+    async def _next(self) -> None:
+        self._more.clear()
+        item = await asyncio.to_thread(self.work.take)
+        if item is None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._more.wait(), POLL * 5)
+            return
+        self._more.set()  # another runner may find more
+        live = self.live[item.key] = Live()
+        try:
+            await self._do(item, live)
+        except asyncio.CancelledError:
+            await asyncio.shield(asyncio.to_thread(self.work.release, item.key))
+            raise
+        finally:
+            live.change()
+            self.live.pop(item.key, None)
 
     async def _do(self, item: Item, live: Live) -> None:
         own = self.folder / item.key

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Sequence
 from importlib import metadata
 from importlib.util import find_spec
@@ -24,6 +25,8 @@ from danqing.studio.pool import Answer, Died, Pool, Stalled
 from danqing.studio.refusal import Refused, refusal
 from danqing.studio.settings import Settings
 from danqing.studio.store import Store
+
+log = logging.getLogger("danqing.studio")
 
 LOOK, PREVIEW, THUMBNAIL = 0, 5, 20
 """Seconds by which what the quick worker does lets other things go first."""
@@ -272,8 +275,11 @@ class Studio:
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.to_thread(self.store.sweep)
-            await asyncio.to_thread(self.jobs.sweep)
+            try:
+                await asyncio.to_thread(self.store.sweep)
+                await asyncio.to_thread(self.jobs.sweep)
+            except (DanqingError, OSError) as error:  # the next look may go better
+                log.error("%s", error)
             await asyncio.sleep(SWEEP)
 
 

@@ -113,12 +113,13 @@ export class Films {
   async paint() {
     const { start, end } = this.part;
     const kind = $("film-format").value;
+    const { address } = this;
     const list = fields({ photo: this.file, format: kind }).map(([name, value]) => [name === "photo" ? "film" : name, value]);
     this.forget();
     $("film-paint").disabled = true;
     const over = await this.on.painted([...list, ["start", start], ["end", end]]);
     $("film-paint").disabled = false;
-    if (!over?.result) return;
+    if (!over?.result || address !== this.address) return; // it was closed meanwhile
     const answer = await call(`/jobs/${over.id}/result`).catch(complain);
     if (!answer) return;
     const blob = await answer.blob();
