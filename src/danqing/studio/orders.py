@@ -232,7 +232,7 @@ def at_once(order: Order, learnt: Sequence[str], networks: Sequence[str]) -> boo
 
 def schema() -> dict[str, Any]:
     """The form of a painting as OpenAPI describes it: the fields of Recipe with their ranges and help."""
-    photo = {"photo": {"oneOf": [_PICTURE, _KEPT], "description": text("studio.field_photo")}}
+    photo = {"photo": {"anyOf": [_PICTURE, _KEPT], "description": text("studio.field_photo")}}
     own = {
         "format": {"type": "string", "enum": list(FORMATS), "description": text("studio.field_format")},
         "job": {"type": "boolean", "description": text("studio.field_job")},
@@ -254,12 +254,12 @@ _KEPT: dict[str, Any] = {"type": "string", "pattern": f"^{ID}$"}
 
 def _common() -> dict[str, Any]:
     """What photos and films are painted with: styles, where they go, and a recipe to begin with."""
-    style = {"oneOf": [_PICTURE, {"type": "string", "maxLength": 120}]}
+    style = {"anyOf": [_PICTURE, {"type": "string", "maxLength": 120}]}
     return {
         "style": {"type": "array", "items": style, "maxItems": MAX_STYLES, "description": text("studio.field_style")},
         "weight": {"type": "array", "items": {"type": "number"}, "description": text("studio.field_weight")},
-        "mask": {"type": "array", "items": {"oneOf": [_PICTURE, _KEPT]}, "description": text("studio.field_mask")},
-        "protect": {"oneOf": [_PICTURE, _KEPT], "description": text("studio.field_protect")},
+        "mask": {"type": "array", "items": {"anyOf": [_PICTURE, _KEPT]}, "description": text("studio.field_mask")},
+        "protect": {"anyOf": [_PICTURE, _KEPT], "description": text("studio.field_protect")},
         "recipe": {"type": "string", "description": text("studio.field_recipe")},
     }
 

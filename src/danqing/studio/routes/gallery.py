@@ -84,7 +84,7 @@ async def styles(studio: In) -> list[dict[str, Any]]:
                 "type": "object",
                 "required": ["file"],
                 "properties": {
-                    "file": {"oneOf": [FILE, {"type": "string", "pattern": f"^{ID}$"}]},
+                    "file": {"anyOf": [FILE, {"type": "string", "pattern": f"^{ID}$"}]},
                     "name": {"type": "string", "maxLength": 100},
                     "seconds": {"type": "number", "minimum": POLISH_SECONDS[0], "maximum": POLISH_SECONDS[1]},
                 },

@@ -45,7 +45,8 @@ export class Films {
       return;
     }
     Object.assign(this, { file, limits });
-    for (const [id, value] of [["film-start", 0], ["film-end", this.length]]) Object.assign($(id), { max: this.length, value });
+    Object.assign($("film-start"), { max: Math.max(0, this.length - LEAST), value: 0 });
+    Object.assign($("film-end"), { max: this.length, value: this.length });
     this.trim("film-start");
     $("film").hidden = false;
     await this.showFrame();
@@ -117,7 +118,8 @@ export class Films {
     const list = fields({ photo: this.file, format: kind }).map(([name, value]) => [name === "photo" ? "film" : name, value]);
     this.forget();
     $("film-paint").disabled = true;
-    const over = await this.on.painted([...list, ["start", start], ["end", end]]);
+    const whole = end > this.length - LEAST && this.length <= this.limits.film_seconds; // a slider stops before the last frame
+    const over = await this.on.painted([...list, ["start", start], ...(whole ? [] : [["end", end]])]);
     $("film-paint").disabled = false;
     if (!over?.result || address !== this.address) return; // it was closed meanwhile
     const answer = await call(`/jobs/${over.id}/result`).catch(complain);
