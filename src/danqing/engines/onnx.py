@@ -8,6 +8,7 @@ successors). This module knows no catalog: which file belongs to which name is `
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -206,9 +207,17 @@ def read(path: Path) -> bytes:
         raise ModelDamaged(text("engines.onnx_unreadable", name=name, reason=error.strerror)) from error
 
 
-def _session(data: bytes, name: str, *, threads: int | None) -> Any:
+def runtime() -> Any:
+    """ONNX Runtime, kept from telling its makers that it is used, and how."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()  # of Windows, where that is not read
+    return onnxruntime
+
+
+def _session(data: bytes, name: str, *, threads: int | None) -> Any:
+    onnxruntime = runtime()
     if not data:
         raise ModelDamaged(text("engines.onnx_damaged", name=name))
     options = onnxruntime.SessionOptions()

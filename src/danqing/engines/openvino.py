@@ -8,6 +8,7 @@ ever pays for compiling.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,7 @@ class Session:
         cache: Path | None = None,
         half: bool | None = None,
     ) -> None:
-        import openvino
-
+        openvino = runtime()
         refuse_external_data(data, name)
         self.name = name
         core = openvino.Core()
@@ -93,6 +93,14 @@ class Session:
         except Exception as error:  # OpenVINO raises RuntimeError and others
             raise failure("run", self.name, error, _reason(error)) from error
         return {one.any_name: found[one] for one in self._model.outputs}
+
+
+def runtime() -> Any:
+    """OpenVINO, kept from telling its makers that it was imported, which takes a process of its own and the network."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # it takes its own stand-in then
+    import openvino
+
+    return openvino
 
 
 def halve(model: Any) -> None:
