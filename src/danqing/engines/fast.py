@@ -21,7 +21,6 @@ from danqing import catalog, limits, machine, scratch
 from danqing.card import Card, Network
 from danqing.engines import feed, onnx, openvino, tiles, vectors
 from danqing.engines.grain import grained
-from danqing.engines.predictor import resized
 from danqing.engines.tiles import Session
 from danqing.errors import Interrupted, ModelMissing, UsageError
 from danqing.files import shown
@@ -147,7 +146,7 @@ class FastStylizer:
             return mask.composite(pixels, painting, np.broadcast_to(covered, pixels.shape[:2]))
         own = None
         if strength < 1:
-            own = vectors.predictor(card)(resized(pixels))  # not remembered: photos come and go
+            own = vectors.of_photo(card, pixels)
         if masks is None:
             result = paint(*towards(own, found, weights, strength))
         else:

@@ -35,6 +35,10 @@ REMEMBERED, KEPT_BYTES = 64, 64 << 20
 """Predicted vectors that are kept in memory, and bytes of them on the disk."""
 
 
+PHOTOS = 4
+"""Vectors of photos that are kept in memory."""
+
+
 def of(styles: Sequence[Style], recipe: Recipe) -> tuple[Card, F32 | None]:
     """The network that paints in all of some styles, and their vectors (S, P), if it has any.
 
@@ -114,6 +118,26 @@ def predicted(card: Card, picture: Picture, octaves: float) -> F32:
     return vector
 
 
+def of_photo(card: Card, pixels: F32) -> F32:
+    """The vector (P,) of what a photo itself looks like; the last few are remembered, while somebody turns the knobs.
+
+    Args:
+        card: of the network.
+        pixels: (H, W, 3) in 0..1.
+
+    Raises:
+        ModelMissing, ModelDamaged: of the network's predictor.
+    """
+    key = hashlib.sha256(card.sha256.encode() + str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+    vector = _photos.pop(key, None)
+    if vector is None:
+        vector = predictor(card)(resized(pixels))
+        while len(_photos) >= PHOTOS:
+            _photos.pop(next(iter(_photos)))
+    _photos[key] = vector
+    return vector
+
+
 def nearest(picture: Picture) -> list[tuple[str, float]]:
     """The styles of the gallery that `NETWORK` paints in, the one whose work is most like a picture first.
 
@@ -161,3 +185,4 @@ def _predictor(name: str, sha256: str | None) -> Predictor:
 
 
 _memory: dict[str, F32] = {}
+_photos: dict[str, F32] = {}

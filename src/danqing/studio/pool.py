@@ -14,6 +14,7 @@ import itertools
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -245,16 +246,22 @@ class _Process:
 
     async def end(self) -> None:
         """End the process, whatever it does."""
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
+        self._kill()
         await self.process.wait()
+
+    def _kill(self) -> None:
+        """With whatever it has started, which may hold its pipes open."""
+        with contextlib.suppress(ProcessLookupError):
+            if self.alive and sys.platform != "win32":
+                os.killpg(self.process.pid, signal.SIGKILL)
+            elif self.alive:
+                self.process.kill()
 
     async def _stop_when(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self._send({"stop": True})
         await asyncio.sleep(GRACE)
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
+        self._kill()
 
     def _send(self, order: dict[str, Any]) -> None:
         assert self.process.stdin is not None  # noqa: S101 - a pipe was asked for

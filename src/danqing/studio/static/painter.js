@@ -4,15 +4,15 @@
 import { call, follow, post } from "./api.js";
 import { fields, snapshot, state } from "./state.js";
 
-const AIM = 0.28; // seconds for a preview
-const SMALLEST = 224;
-const LARGEST = 768;
+const SIDES = [224, 272, 328, 400, 480, 576, 704]; // px of a preview: few, since what is known of a photo is kept by its size
+const LATE = 0.3; // seconds after which a preview should have been smaller
+const EARLY = 0.18; // seconds before which it could have been larger
 const REST = 650; // ms without a change after which the full painting is made
 
 export class Painter {
   constructor(on) {
     this.on = on; // {preview(blob, about), painting(made), aside(made), working(what), failed(error), job(job)}
-    this.side = 448;
+    this.rung = 3; // of SIDES
     this.wanted = false;
     this.number = 0;
   }
@@ -43,18 +43,27 @@ export class Painter {
       const began = performance.now();
       try {
         this.on.working("preview");
-        const size = Math.min(this.side, state.knobs.size);
+        const side = SIDES[this.rung];
+        const size = Math.min(side, state.knobs.size);
         const answer = await post("/preview", fields({ size, format: "jpeg" }));
         const blob = await answer.blob();
         const seconds = (performance.now() - began) / 1000;
         if (number === this.number || this.wanted) this.on.preview(blob, { size: answer.headers.get("X-Danqing-Size"), seconds });
-        const better = this.side * Math.sqrt(AIM / Math.max(0.02, seconds));
-        this.side = Math.round(Math.min(LARGEST, Math.max(SMALLEST, 0.6 * this.side + 0.4 * better)));
+        this.fit(seconds, `${state.photo.id} ${side}`);
       } catch (error) {
         if (error.code !== "superseded" && !this.wanted) this.on.failed(error);
       }
     }
     this.busy = false;
+  }
+
+  // Takes another side where previews come too late or earlier than they need; the first of a photo and a side takes
+  // longer than those that follow, and says nothing.
+  fit(seconds, first) {
+    const known = this.first === first;
+    this.first = first;
+    if (known && seconds > LATE) this.rung = Math.max(0, this.rung - 1);
+    else if (known && seconds < EARLY) this.rung = Math.min(SIDES.length - 1, this.rung + 1);
   }
 
   // The full painting; gives {blob, about, name}, or null where it was overtaken or failed.
