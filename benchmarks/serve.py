@@ -94,34 +94,43 @@ async def measured(server: Server, arguments: argparse.Namespace, *, whole: bool
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
     address = f"http://127.0.0.1:{server.port}"
     found: dict[str, Told] = {}
+
+    def told(name: str, of: Told) -> None:
+        found[name] = of
+        print(row(name, of), flush=True)
+
+    print(*HEAD, sep="\n", flush=True)
     async with httpx.AsyncClient(base_url=address, headers=HEADERS, timeout=600, limits=limits) as client:
         load = Load(client, server)
-        warm = found["alone"] = Told()
-        for _ in range(5):
-            await load.one(warm, "1024")
+        alone = Told()
+        async with load.watched(alone):
+            for _ in range(5):
+                await load.one(alone, "1024")
+        told("alone", alone)
         for clients in arguments.clients or STEPS:
-            found[f"{clients} at a time"] = await load.crowd(clients, arguments.seconds)
+            told(f"{clients} at a time", await load.crowd(clients, arguments.seconds))
         if whole:
-            found[f"16 for {arguments.soak:.0f} s"] = await load.crowd(16, arguments.soak)
-            found[f"{BURST} within 1 s"] = await load.burst(BURST)
+            told(f"16 for {arguments.soak:.0f} s", await load.crowd(16, arguments.soak))
+            told(f"{BURST} within 1 s", await load.burst(BURST))
             slow = found[f"{SLOW} slow clients"] = Told()
             slow.latencies["dropped"] = await slowly(server.port, SLOW, SLOW_SECONDS)
     return found
 
 
-def table(found: dict[str, Told]) -> list[str]:
-    """What was found, as Markdown."""
-    head = "| | done | p50 / p95 / p99 s | malformed: status, p95 ms | 429 | 5xx | lost | unanswered | memory MB |"
-    lines = [head, "|---|---|---|---|---|---|---|---|---|"]
-    for name, told in found.items():
-        done = told.count(200) + told.count(202)
-        usual = " / ".join(f"{told.at('1024', p):.2f}" for p in (50, 95, 99))
-        bad = sorted({status.split()[-1] for status in told.statuses if status.startswith("malformed")})
-        malformed = f"{', '.join(bad)}: {1000 * told.at('malformed', 95):.0f}" if bad else "-"
-        counts = f"{told.count(429)} | {told.failures} | {told.lost} | {told.unanswered}"
-        if told.statuses:
-            lines.append(f"| {name} | {done} | {usual} | {malformed} | {counts} | {told.memory / 1e6:.0f} |")
-    return lines
+HEAD = (
+    "| | done | p50 / p95 / p99 s | malformed: status, p95 ms | 429 | 5xx | lost | unanswered | memory MB |",
+    "|---|---|---|---|---|---|---|---|---|",
+)
+
+
+def row(name: str, told: Told) -> str:
+    """A line of the table, as Markdown."""
+    done = told.count(200) + told.count(202)
+    usual = " / ".join(f"{told.at('1024', p):.2f}" for p in (50, 95, 99))
+    bad = sorted({status.split()[-1] for status in told.statuses if status.startswith("malformed")})
+    malformed = f"{', '.join(bad)}: {1000 * told.at('malformed', 95):.0f}" if bad else "-"
+    counts = f"{told.count(429)} | {told.failures} | {told.lost} | {told.unanswered}"
+    return f"| {name} | {done} | {usual} | {malformed} | {counts} | {told.memory / 1e6:.0f} |"
 
 
 def opened(server: Server) -> int:
@@ -145,8 +154,8 @@ def main() -> int:
     """Measure, print, write; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, nargs="*", help="so many at a time, and nothing else")
-    parser.add_argument("--seconds", type=float, default=10, help="for each number of clients")
-    parser.add_argument("--soak", type=float, default=60, help="seconds of 16 at a time")
+    parser.add_argument("--seconds", type=float, default=8, help="for each number of clients")
+    parser.add_argument("--soak", type=float, default=45, help="seconds of 16 at a time")
     parser.add_argument("--full", action="store_true", help="2 minutes for each, 10 minutes of 16 at a time")
     parser.add_argument("--rembg", metavar="PYTHON", help="of an environment with rembg[cpu,cli]")
     parser.add_argument("--out", type=Path, default=Path("out/serve.json"))
@@ -159,7 +168,6 @@ def main() -> int:
         found = asyncio.run(measured(server, arguments, whole=not arguments.clients))
         time.sleep(5)
         left = opened(server) - before
-    print(*table(found), sep="\n")
     for name, told in found.items():
         if dropped := told.latencies.get("dropped"):
             print(f"{name}: dropped after {statistics.median(dropped):.1f} s, {max(dropped):.1f} s at most")
@@ -167,9 +175,9 @@ def main() -> int:
     print(f"/healthz p99 {1000 * sorted(pulse)[len(pulse) * 99 // 100]:.0f} ms; {left} files left open")
     reports = {name: told.report() for name, told in found.items()}
     if arguments.rembg:
+        print("rembg")
         with tempfile.TemporaryDirectory() as folder, rembg(arguments.rembg, folder) as server:
             peer = asyncio.run(measured(server, arguments, whole=False))
-        print("rembg", *table(peer), sep="\n")
         reports |= {f"rembg, {name}": told.report() for name, told in peer.items()}
     about = {"processor": machine.processor(), "cores": os.cpu_count(), "date": time.strftime("%Y-%m-%d")}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -464,6 +464,7 @@ const gallery = new Gallery($("gallery"), $("search"), {
     state.layers[at].image = image;
     const shown = $("layers").children[at].querySelector("img");
     if (shown) shown.src = image;
+    else drawLayers();
   },
   removed: (name) => {
     state.layers = state.layers.filter((layer) => layer.name !== name);
