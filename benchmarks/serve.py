@@ -154,8 +154,8 @@ def main() -> int:
     """Measure, print, write; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, nargs="*", help="so many at a time, and nothing else")
-    parser.add_argument("--seconds", type=float, default=8, help="for each number of clients")
-    parser.add_argument("--soak", type=float, default=45, help="seconds of 16 at a time")
+    parser.add_argument("--seconds", type=float, default=5, help="for each number of clients")
+    parser.add_argument("--soak", type=float, default=30, help="seconds of 16 at a time")
     parser.add_argument("--full", action="store_true", help="2 minutes for each, 10 minutes of 16 at a time")
     parser.add_argument("--rembg", metavar="PYTHON", help="of an environment with rembg[cpu,cli]")
     parser.add_argument("--out", type=Path, default=Path("out/serve.json"))
