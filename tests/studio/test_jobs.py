@@ -193,6 +193,8 @@ def test_s15_a_job_without_progress_is_stopped(serve: Serve) -> None:
             os.kill(worker, signal.SIGSTOP)
         told = finished(client, job, seconds=30)
         assert told["state"] == "failed" and "stopped" in told["error"]["message"]
+        for worker in served.workers():
+            os.kill(worker, signal.SIGCONT)  # the one that looks at pictures is there still
         assert client.post(PAINT, files={"photo": picture()}, data={"style": "reeds"}).status_code == 200
 
 
