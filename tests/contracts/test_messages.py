@@ -67,7 +67,7 @@ def test_every_key_asked_for_exists_with_its_fields(module: Module) -> None:
                 assert any(pattern(key).fullmatch(known) for known in ENTRIES), f"{line}: no sentence fits"
 
 
-PAGE = sorted(path for path in (PACKAGE / "studio" / "static").rglob("*") if path.suffix in (".js", ".html"))
+PAGE = sorted(path for path in (PACKAGE / "studio").rglob("*") if path.suffix in (".js", ".html"))
 
 
 def asked_for_by_the_page() -> set[str]:
