@@ -325,6 +325,20 @@ def test_holding_still_goes_through_the_whole_chain(tmp_path: Path, monkeypatch:
     assert np.std(tones[1.0]) < 0.3 * np.std(tones[0.0])
 
 
+def test_an_engine_that_searches_begins_with_the_last_painting_carried_along(tmp_path: Path) -> None:
+    frames = panned(3, (160, 96)) + panned(2, (160, 96), seed=9)
+    FakeStylizer.calls.clear()
+    ordered(film(tmp_path / "a.mp4", frames), tmp_path / "b.mp4", steady=1.0, strength=0.0).paint()
+    _, *calls = FakeStylizer.calls[-5:]
+    assert [call.prior is not None for call in calls] == [True, True, False, True]
+    begun = calls[1].prior.picture.pixels[8:-8, 16:-16]
+    assert np.abs(begun - calls[1].content.pixels[8:-8, 16:-16]).mean() < 0.02  # moved as the film did
+    assert np.abs(begun - calls[0].content.pixels[8:-8, 16:-16]).mean() > 0.03
+    FakeStylizer.calls.clear()
+    ordered(tmp_path / "a.mp4", tmp_path / "c.mp4", steady=0.0).paint()
+    assert all(call.prior is None for call in FakeStylizer.calls)
+
+
 # ── stopped, killed, resumed ────────────────────────────────────────────────────────────────────────────────────────
 
 

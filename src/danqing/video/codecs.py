@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from danqing import machine
 from danqing.errors import UsageError
 from danqing.files import shown
 from danqing.messages import text
@@ -58,7 +59,7 @@ CODECS: Mapping[str, Codec] = {
         formats={8: "yuv420p", 10: "yuv420p10le"},
         containers=("mp4", "mov", "matroska"),
         crf=21,
-        options={"preset": "fast", "x265-params": "log-level=none"},
+        options={"preset": "fast", "x265-params": "log-level=none:frame-threads=2"},
     ),
     "vp9": Codec(
         encoder="libvpx-vp9",
@@ -116,7 +117,10 @@ class Writing:
     @property
     def options(self) -> dict[str, str]:
         """The encoder's options."""
-        return dict(self.codec.options) | ({} if self.crf is None else {"crf": str(self.crf)})
+        options = dict(self.codec.options) | ({} if self.crf is None else {"crf": str(self.crf)})
+        if self.codec.encoder == "libx264" and "avx512f" in machine.features():
+            options["x264-params"] = "asm=AVX2"  # with AVX-512 it now and then encodes the same frames otherwise
+        return options
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
         """The size in px at which frames of a size are encoded: a side that must be even gets one px more."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from danqing import engines
 from danqing.picture import Picture
 from danqing.video.ahead import ahead
 from danqing.video.clip import Frame
@@ -114,13 +115,15 @@ class Run:
             for frame, motion in frames:
                 shown = self.steady.last
                 if shown is None or not frame.again:
-                    fresh = self._painted(frame)
+                    fresh = self._painted(frame, motion)
                     if not self.wanted:
                         return
                     shown = self.steady(fresh, motion)
                 yield frame, from_numbers(shown, deep=deep), self.steady.state()
 
-    def _painted(self, frame: Frame) -> NDArray[np.float32]:
-        content = Picture(pixels=to_numbers(frame.pixels))
-        order = dataclasses.replace(self.film.order, content=content)
+    def _painted(self, frame: Frame, motion: Motion | None) -> NDArray[np.float32]:
+        """A frame painted for itself; an engine that searches begins with the last painting, carried along."""
+        order = dataclasses.replace(self.film.order, content=Picture(pixels=to_numbers(frame.pixels)))
+        if order.recipe.engine not in engines.BY_NAME and motion is not None and self.steady.follows(motion):
+            order = dataclasses.replace(order, start=Picture(pixels=self.steady.carried(motion)))
         return order.paint(lambda _: self.wanted).picture.pixels

@@ -36,6 +36,9 @@ STOPPED = "stopped"
 CONTAINER = "matroska"
 """What a segment is kept in: it takes every codec, and only tells the order of frames."""
 
+THREADS = 4
+"""Of an encoder, whatever the machine: some encode otherwise with more, and a resumed film is to be the same."""
+
 FASTEST = Fraction(500)
 """Frames/s that the encoder is told at most, so that Matroska's milliseconds tell frames apart."""
 
@@ -205,6 +208,7 @@ class _Segment:
         stream.width, stream.height = self.writing.size(self.look.size)
         stream.pix_fmt = self.writing.format
         context = stream.codec_context
+        context.thread_count = THREADS
         context.sample_aspect_ratio = self.look.aspect
         if self.writing.format.startswith("yuv"):
             colour = self.look.colour.encoded(self.look.size)

@@ -55,17 +55,24 @@ class Steady:
             fresh: the painting of the frame alone, likewise.
             motion: since the frame before; None = there is none.
         """
-        if self.last is None or motion is None or motion.cut or not self.strength:
+        if motion is None or not self.follows(motion):
             self.last = fresh
             return fresh
         height, width = fresh.shape[:2]
         trust = np.asarray(cv2.resize(cv2.blur(motion.trust, (5, 5)), (width, height)))[..., None]
         if self.cover is not None:
             trust = trust * self.cover[..., None]
-        carried = np.asarray(warp(self.last, motion.flow, sharp=True), dtype=np.float32)
-        shown = pulled(fresh, carried, trust * np.float32(self.strength))
-        self.last = shown
-        return shown
+        self.last = pulled(fresh, self.carried(motion), trust * np.float32(self.strength))
+        return self.last
+
+    def follows(self, motion: Motion) -> bool:
+        """Whether there is anything to carry, and anywhere to carry it to."""
+        return self.last is not None and self.strength > 0 and not motion.cut
+
+    def carried(self, motion: Motion) -> F32:
+        """The last painting where the motion leads it, (H, W, 3) in 0..1."""
+        moved = warp(np.asarray(self.last), motion.flow, sharp=True)
+        return np.clip(moved, 0, 1, out=moved).astype(np.float32)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """What is carried to the next frame."""
