@@ -373,6 +373,18 @@ def test_a_stopped_film_plays_and_goes_on_to_be_the_same(tmp_path: Path, monkeyp
     assert not list(left_behind(tmp_path))
 
 
+@pytest.mark.parametrize("name", ["b", "b.gif", "b.webm"])
+def test_what_is_encoded_at_the_end_is_resumed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(segments, "FRAMES", 4)
+    source = film(tmp_path / "a.mp4", panned(11))
+    for frames, complete in ((6, False), (100, True)):
+        filmed = ordered(source, tmp_path / name, resume=complete).paint(stopping_after(frames), resume=complete)
+        assert filmed.complete is complete and filmed.frames == min(frames, 11)
+        got = list((tmp_path / name).iterdir()) if name == "b" else seen(tmp_path / name)
+        assert len(got) == filmed.frames
+    assert not list(left_behind(tmp_path))
+
+
 KILLED = f"""{AWAKE}
 import pathlib, pytest
 from tests.fake_engine import install

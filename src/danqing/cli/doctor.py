@@ -10,10 +10,10 @@ from danqing.cli.models import _state
 from danqing.cli.options import Json, single
 from danqing.messages import language, text
 
-PACKAGES = ("numpy", "pillow", "onnxruntime", "torch", "pillow-heif")
+PACKAGES = ("numpy", "pillow", "onnxruntime", "torch", "pillow-heif", "av")
 """What decides what danqing can do, by the names under which it is installed."""
 
-ADVICE = {"torch": "cli.advice_torch", "pillow-heif": "cli.advice_heif"}
+ADVICE = {"torch": "cli.advice_torch", "pillow-heif": "cli.advice_heif", "av": "cli.advice_video"}
 """What to say where a package is missing."""
 
 

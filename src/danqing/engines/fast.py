@@ -95,9 +95,10 @@ class FastStylizer:
             Interrupted: it was stopped between tiles, when nothing can be seen yet.
         """
         del prior
-        if self._found is None or self._found[0] is not styles or self._found[1] is not recipe:
-            self._found = styles, recipe, *vectors.of(styles, recipe)  # the frames of a film share them
-        _, _, card, found = self._found
+        last = self._found
+        if last is None or last[0] is not styles or last[1] is not recipe:
+            last = self._found = styles, recipe, *vectors.of(styles, recipe)  # the frames of a film share them
+        _, _, card, found = last
         steps = _Steps(content, on_step, passes=len(styles) if any(s.mask is not None for s in styles) else 1)
         pixels = content.pixels
         small = beginning(content.size, recipe.brush) if card.vectors else None

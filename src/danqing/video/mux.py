@@ -8,6 +8,7 @@ is encoded here, from segments without loss. This module knows no painter.
 from __future__ import annotations
 
 import heapq
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -310,6 +311,8 @@ def _palettes(segments: Segments) -> Any:
 
 def _pictures(segments: Segments, target: Path) -> None:
     """A folder of pictures, numbered from 1."""
+    if segments.stopped:  # what stands there is the beginning of this film
+        shutil.rmtree(target, ignore_errors=True)
     digits = max(6, len(str(len(segments.times))))
     with files.atomic_folder(target) as folder:
         for number, frame in enumerate(_frames(segments), 1):

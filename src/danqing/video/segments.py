@@ -8,6 +8,7 @@ is the same: each segment is encoded by itself. This module knows no source and 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -204,6 +205,7 @@ class _Segment:
 
     def _encoder(self) -> Any:
         codec = self.writing.codec.encoder
+        os.environ.setdefault("SVT_LOG", "1")  # else SVT-AV1 tells its settings on stderr
         stream = self._container.add_stream(codec, rate=self._rate, options=self.writing.options)
         stream.width, stream.height = self.writing.size(self.look.size)
         stream.pix_fmt = self.writing.format
