@@ -7,8 +7,8 @@
 `still`: temporal error (Ruder et al. 2016) and *art* of painting alone and held still. First on films whose flow is
 known exactly: photographs that are panned, zoomed and turned, with another one moving in front, and noise; then on real
 ones, along their own flow. `speed`: frames/s from file to file at 1280 x 720 px, and beside styletransfer-lite's video
-command (`--lite` names its Python) the time of a painted pixel and the temporal error. `memory`: what the process
-holds after a tenth of the frames and after all of them.
+command (`--lite` names its Python, with its extra `video`) the time of a painted pixel and the temporal error.
+`memory`: what the process holds after a tenth of the frames and after all of them.
 """
 
 from __future__ import annotations
