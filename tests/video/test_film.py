@@ -457,6 +457,33 @@ def test_another_film_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.Mo
     assert ordered(source, target, overwrite=True).paint().complete
 
 
+@pytest.mark.parametrize("name", ["b", "b.mp4"])
+def test_nothing_of_somebody_elses_is_replaced_or_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(segments, "FRAMES", 2)
+    source, target = film(tmp_path / "a.mp4", panned(9)), tmp_path / name
+    order = ordered(source, target)
+    order.folder.mkdir()
+    (order.folder / "我的.txt").write_text("mine")
+    for how in ({"resume": True}, {"overwrite": True}):
+        with pytest.raises(UsageError, match="something else is in it"):
+            ordered(source, target, **how).paint(resume="resume" in how)
+    (order.folder / "我的.txt").unlink()
+    order.folder.rmdir()
+    order.paint(stopping_after(5))
+    mine = target / "000002.png" if name == "b" else target
+    mine.write_bytes(b"mine")
+    (order.folder / "我的.txt").write_text("mine")
+    FakeStylizer.calls.clear()
+    with pytest.raises(UsageError, match="is there already"):
+        ordered(source, target, resume=True).paint(resume=True)
+    assert mine.read_bytes() == b"mine" and not FakeStylizer.calls
+    mine.unlink()
+    assert ordered(source, target, resume=True).paint(resume=True).complete
+    assert [path.name for path in order.folder.iterdir()] == ["我的.txt"]
+
+
 def test_two_at_once_do_not_paint_the_same_film(tmp_path: Path) -> None:
     source = film(tmp_path / "a.mp4", panned(3))
     order = ordered(source, tmp_path / "b.mp4")

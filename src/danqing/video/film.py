@@ -134,7 +134,8 @@ class Film:
             resume: go on behind the last segment of a run that ended early, if there was one.
 
         Raises:
-            UsageError: segments of an unfinished film are there and are not meant, or are of another.
+            UsageError: segments of an unfinished film are there and are not meant, or are of another; or something
+                else has its name.
             BadInput: there is no frame.
             RunFailed: the disk, an encoder or the engine failed; what is durable stays for `resume`.
         """
@@ -142,11 +143,12 @@ class Film:
         segments = Segments(self.folder, fingerprint=self.fingerprint(), writing=self.writing, look=self._look())
         try:
             run = Run(self, segments, segments.begin(resume=resume, overwrite=self.overwrite))
+            self._check(segments)
             complete = run.go(on_frame)
             source = mux.Source(
                 path=None if self.clip.pictures else self.clip.path, begins=self.begins, keep_gps=self.keep_gps
             )
-            replacing = self.overwrite or segments.stopped
+            replacing = self.overwrite or segments.written(self.target)
             notes = mux.assemble(segments, source, self.target, ticks=self.clip.ticks(self.cut), overwrite=replacing)
         except BaseException:
             segments.leave()
@@ -154,7 +156,7 @@ class Film:
         if complete:
             segments.remove()
         else:
-            segments.stop()
+            segments.stop(self.target)
         return Filmed(
             path=self.target,
             frames=len(segments.times),
@@ -163,6 +165,14 @@ class Film:
             complete=complete,
             notes=(*notes, *self.clip.damaged, *(self._shorter(len(segments.times)) if complete else ())),
         )
+
+    def _check(self, segments: Segments) -> None:
+        """Refuse, before the work, to replace what an earlier run of this film has not written."""
+        folder = self.writing.container == "folder"
+        there = self.target.iterdir() if folder and self.target.is_dir() else [self.target]
+        replaces = self.target.exists() and (folder or not self.overwrite)
+        if replaces and not all(segments.written(path) for path in there):
+            raise UsageError(text("files.exists", path=shown(self.target)))
 
     def _shorter(self, frames: int) -> list[str]:
         """A line if a film that says how many frames it has was cut off."""
@@ -233,7 +243,7 @@ def prepare(
     cut = cut or Cut()
     writing = codecs.writing(target, codec=codec, crf=crf, depth=depth)
     if not (resume and target.with_name(f"{target.name}.parts").is_dir()):
-        _check(target, writing, overwrite=overwrite)
+        _check_target(target, writing, overwrite=overwrite)
     clip = clips.load(path, fps=cut.fps)
     with closing(clip.read(cut)) as frames:
         first = next(frames)
@@ -266,11 +276,13 @@ def _settled(runtime: str | None) -> str:
     return "openvino" if find_spec("openvino") and machine.has_bf16() else "onnx"
 
 
-def _check(target: Path, writing: Writing, *, overwrite: bool) -> None:
+def _check_target(target: Path, writing: Writing, *, overwrite: bool) -> None:
+    parts = target.with_name(f"{target.name}.parts")
     if writing.container == "folder":
         if target.exists():
             raise UsageError(text("files.exists", path=shown(target)))
-        files.check_target(target.with_name(f"{target.name}.parts"))
+        if not parts.is_dir():
+            files.check_target(parts)
     else:
         files.check_target(target, overwrite=overwrite)
 

@@ -8,7 +8,6 @@ is encoded here, from segments without loss. This module knows no painter.
 from __future__ import annotations
 
 import heapq
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -311,8 +310,7 @@ def _palettes(segments: Segments) -> Any:
 
 def _pictures(segments: Segments, target: Path) -> None:
     """A folder of pictures, numbered from 1."""
-    if segments.stopped:  # what stands there is the beginning of this film
-        shutil.rmtree(target, ignore_errors=True)
+    segments.withdraw(target)  # the beginning of this film, if it was stopped once
     digits = max(6, len(str(len(segments.times))))
     with files.atomic_folder(target) as folder:
         for number, frame in enumerate(_frames(segments), 1):

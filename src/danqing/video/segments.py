@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -32,7 +32,11 @@ from danqing.video.pixels import Colour, Pixels, from_rgb
 FRAMES = 100
 """In a segment: what a power cut costs at most, and how far key frames lie apart."""
 
-STOPPED = "stopped"
+STOPPED = "stopped.json"
+"""What was written of a film that was stopped: the name and sha256 of each file."""
+
+OWN = re.compile(r"\d{6,}\.(mkv|json|npz)|film\.(json|whole)|stopped\.json|film\.lock|\.danqing-.*\.tmp")
+"""Names of the files that are kept beside a film until it is whole; nothing else is ever removed."""
 
 CONTAINER = "matroska"
 """What a segment is kept in: it takes every codec, and only tells the order of frames."""
@@ -91,29 +95,35 @@ class Segments:
         """Take what is there, or begin anew; the painter's state behind the last segment.
 
         Raises:
-            UsageError: segments are there and neither is meant, or they are of another film.
+            UsageError: segments are there and neither is meant, or they are of another film, or somebody else's folder
+                has their name.
             RunFailed: another process paints this film, or the folder cannot be written.
         """
-        there = self.folder.is_dir()
+        there, known = self.folder.is_dir(), _told(self.folder / "film.json").get("fingerprint")
         if there and not (resume or overwrite):
             raise UsageError(text("video.unfinished", folder=shown(self.folder)))
+        if there and known is None and any(path.name != "film.lock" for path in self.folder.iterdir()):
+            raise UsageError(text("video.not_ours", folder=shown(self.folder)))
         try:
             self.folder.mkdir(exist_ok=True)
         except OSError as error:
             raise files.write_failure(self.folder, error) from error
         self._held.enter_context(files.lock(self.folder / "film", timeout=0))
-        about = self.folder / "film.json"
-        if there and resume and about.is_file():
-            if json.loads(about.read_bytes())["fingerprint"] != self.fingerprint:
+        if known is not None and resume:
+            if known != self.fingerprint:
                 raise UsageError(text("video.other_film", folder=shown(self.folder)))
             return self._found()
         self._new = True
-        for path in self.folder.iterdir():
-            if path.suffix != ".lock":
-                path.unlink(missing_ok=True)
-        with files.atomic_write(about, overwrite=True) as stream:
+        self._clear()
+        with files.atomic_write(self.folder / "film.json", overwrite=True) as stream:
             stream.write(json.dumps({"fingerprint": self.fingerprint}).encode())
         return None
+
+    def _clear(self) -> None:
+        """Remove what was kept of a film, but for the lock."""
+        for path in self.folder.iterdir():
+            if OWN.fullmatch(path.name) and path.name != "film.lock":
+                path.unlink(missing_ok=True)
 
     def _found(self) -> State | None:
         while (about := self._path(len(self.paths)).with_suffix(".json")).is_file():
@@ -164,14 +174,24 @@ class Segments:
             with av.open(f"file:{path.absolute()}", format=CONTAINER) as container:
                 yield [packet for packet in container.demux(container.streams.video[0]) if packet.size]
 
-    @property
-    def stopped(self) -> bool:
-        """Whether an earlier run was stopped and has written a film of what it had."""
-        return (self.folder / STOPPED).is_file()
+    def written(self, path: Path) -> bool:
+        """Whether a file is, to the byte, one that an earlier run has written when it was stopped."""
+        known = _told(self.folder / STOPPED).get(path.name)
+        return known is not None and path.is_file() and files.sha256(path) == known
 
-    def stop(self) -> None:
-        """Remember that a film of what is there was written, and let go of the folder."""
-        (self.folder / STOPPED).touch()
+    def withdraw(self, folder: Path) -> None:
+        """Remove the pictures that an earlier run has written when it was stopped, and their folder if that is all."""
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if self.written(path):
+                path.unlink()
+        with suppress(OSError):  # there is none, or something else is in it
+            folder.rmdir()
+
+    def stop(self, target: Path) -> None:
+        """Remember what was written of the film so far, so that the whole one may replace it, and let go."""
+        made = target.iterdir() if target.is_dir() else [target]
+        with files.atomic_write(self.folder / STOPPED, overwrite=True) as stream:
+            stream.write(json.dumps({path.name: files.sha256(path) for path in made}).encode())
         self.leave()
 
     def leave(self) -> None:
@@ -181,12 +201,24 @@ class Segments:
             self._open = None
         self._held.close()
         if self._new and not self.paths:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.remove()
 
     def remove(self) -> None:
-        """The film is whole: the folder goes."""
+        """The film is whole: the folder goes, unless somebody has put something into it."""
         self._held.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._clear()
+        (self.folder / "film.lock").unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
+
+
+def _told(path: Path) -> dict[str, str]:
+    """What one of our files says; nothing, if it is not there or none of ours."""
+    try:
+        told = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 class _Segment:
