@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from danqing.card import Card
 from danqing.messages import text
 from danqing.picture import Picture
@@ -49,9 +52,16 @@ OnStep = Callable[[Step], bool | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Prior:
-    """The frame before, for engines that paint films."""
+    """What a painting begins with, for engines that search.
+
+    Attributes:
+        picture: of the content's size.
+        trust: float32 (H, W) in 0..1, how far the painting is held to it: the paintings of earlier frames of a film,
+            where they belong now. None = it only begins there.
+    """
 
     picture: Picture
+    trust: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from danqing.errors import RunFailed, UsageError  # noqa: E402
 from danqing.picture import Picture  # noqa: E402
 from danqing.recipe import Recipe  # noqa: E402
 from danqing.style import Style  # noqa: E402
-from danqing.stylizer import Step  # noqa: E402
+from danqing.stylizer import Prior, Step  # noqa: E402
 from tests.atelier.conftest import pattern, seeded  # noqa: E402
 
 PHOTO, PAINTING, OTHER = pattern(72, 96, seed=1), pattern(80, 64, seed=2), pattern(64, 64, seed=5)
@@ -384,3 +384,19 @@ def test_a_broad_brush_sees_the_painting_at_half_size_too(small_encoder: encoder
         return abs(terms.terms(grain)["style"].item() - terms.terms(flat)["style"].item())
 
     assert change(1) < 0.3 * change(0.5)
+
+
+@pytest.mark.parametrize("weighting", ["calibrated", "caffe"])
+def test_earlier_frames_hold_a_painting_where_they_are_trusted(engine: gatys.GatysStylizer, weighting: str) -> None:
+    asked = recipe(weighting=weighting, steps=24)
+    earlier = pattern(72, 96, seed=9)
+    trust = np.zeros((72, 96), np.float32)
+    trust[:, :48] = 1
+    styles = (as_style(PAINTING),)
+    free = engine(PHOTO, styles, asked, prior=Prior(picture=earlier, trust=np.zeros_like(trust)))
+    held = engine(PHOTO, styles, asked, prior=Prior(picture=earlier, trust=trust))
+    levels = gatys.pyramid(PHOTO.size, asked)
+    assert len(held.losses) == levels[-1].steps and "temporal" in held.losses[0]  # the finest level alone
+    away = [np.abs(done.picture.pixels - earlier.pixels) for done in (free, held)]
+    assert away[1][:, :40].mean() < 0.6 * away[0][:, :40].mean()
+    assert away[1][:, 56:].mean() > 0.7 * away[0][:, 56:].mean()

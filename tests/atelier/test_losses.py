@@ -162,6 +162,18 @@ def test_a_histogram_looks_where_its_guide_looks(features: torch.Tensor) -> None
     np.testing.assert_array_equal(losses.sorted_channels(features, guide).numpy(), expected)
 
 
+def test_temporal_counts_each_pixel_by_its_trust() -> None:
+    now, earlier = torch.rand(1, 3, 4, 5), torch.rand(1, 3, 4, 5)
+    trust = torch.rand(1, 1, 4, 5)
+    by_hand = sum(
+        float(trust[0, 0, y, x] * (now - earlier)[0, c, y, x] ** 2)
+        for c in range(3)
+        for y in range(4)
+        for x in range(5)
+    )
+    assert float(losses.temporal(now, earlier, trust)) == pytest.approx(by_hand / 60, rel=1e-5)
+
+
 def test_absolute_variation_counts_every_pair_of_neighbours() -> None:
     picture = torch.zeros(1, 3, 4, 5)
     picture[0, :, 1, 2] = 1

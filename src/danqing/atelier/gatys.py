@@ -256,15 +256,20 @@ class Painting:
         self.levels = pyramid((width, height), recipe)
         # Noise is drawn on the processor whatever the device, so that a seed means the same everywhere.
         self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.held: Prior | None = None
         self.began = time.monotonic()
         self.losses: list[dict[str, float]] = []
 
     def run(self, prior: Prior | None = None) -> Pastiche:
         """Paint all levels, or until `on_step` says stop.
 
+        What is held to earlier frames of a film begins at the finest level, where they are.
+
         Raises:
             RunFailed: with the last good picture in `kept`.
         """
+        if prior is not None and prior.trust is not None:
+            self.levels, self.held = self.levels[-1:], prior
         x = self.start(prior)
         complete = self.recipe.strength == 0
         try:
@@ -323,7 +328,8 @@ class Painting:
             )
             for (weight, picture), where in zip(self.styles, masks, strict=True)
         ]
-        objective = Objective(self.encoder, self.recipe, content=content, views=views)
+        held = None if self.held is None else self.holding(self.held, level.size)
+        objective = Objective(self.encoder, self.recipe, content=content, views=views, held=held)
         objective.calibrate(x, self.generator)
         began, first = time.monotonic(), len(self.losses)
         last = x
@@ -336,6 +342,12 @@ class Painting:
             if self.settled(first):
                 break
         return last
+
+    def holding(self, prior: Prior, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """What the painting is held to at a size, and how far."""
+        trust = mask.sized(extend(np.asarray(prior.trust)[..., None], SMALLEST)[..., 0], size)
+        picture = to_tensor(extend(prior.picture.pixels, SMALLEST), size, self.device)
+        return picture, torch.from_numpy(trust)[None, None].to(self.device)
 
     def view(self, style: Picture, size: tuple[int, int], full: tuple[int, int], brush: float = 1.0) -> Tensor:
         """A style as a brush sees it beside a photo of `size` px, (1, 3, H, W)."""

@@ -250,6 +250,17 @@ def total_variation(picture: Tensor) -> Tensor:
     return down + right
 
 
+def temporal(picture: Tensor, earlier: Tensor, trust: Tensor) -> Tensor:
+    """Mean of c·(x − w)² (Ruder, Dosovitskiy & Brox 2016, equation 6).
+
+    Args:
+        picture: x, (1, 3, H, W).
+        earlier: w, paintings of earlier frames where they belong now, likewise.
+        trust: c, (1, 1, H, W) in 0..1.
+    """
+    return ((picture - earlier).square() * trust).mean()
+
+
 def absolute_variation(picture: Tensor) -> Tensor:
     """Sum of the absolute differences of neighbours in 0..255, (1, 3, H, W) in 0..1 -> scalar (Rudin et al. 1992)."""
     down = (picture[:, :, 1:] - picture[:, :, :-1]).abs().sum()

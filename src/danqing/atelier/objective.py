@@ -33,7 +33,13 @@ HALF_SHARE = 0.75
 SMALLEST_HALF = 32
 """Shortest side in px at which a picture is still seen at half its size."""
 
+TEMPORAL_WEIGHT = 1.0
+"""How hard earlier frames of a film hold a painting where they are trusted, beside the term that pulls hardest."""
+
 Statistics = tuple[Tensor, Tensor]
+
+Held = tuple[Tensor, Tensor]
+"""Paintings of earlier frames where they belong now, (1, 3, H, W), and how far they are trusted, (1, 1, H, W)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -128,7 +134,7 @@ def placed(views: Sequence[StyleView]) -> list[tuple[Tensor | None, list[StyleVi
 
 
 class Objective:
-    """What a level descends: content, style and total variation, each calibrated and weighted.
+    """What a level descends: content, style, total variation and, in films, earlier frames; calibrated and weighted.
 
     `terms(x)` gives the raw terms, `total(terms)` the weighted sum that is minimised. Targets are computed here, once.
 
@@ -136,10 +142,13 @@ class Objective:
         encoder, recipe: what sees, and the knobs.
         content: the photo at the level's size, (1, 3, H, W).
         views: the styles.
+        held: what the painting is held to, at the level's size.
     """
 
-    def __init__(self, encoder: VGG, recipe: Recipe, *, content: Tensor, views: Sequence[StyleView]) -> None:
-        self.encoder, self.recipe, self.photo = encoder, recipe, content
+    def __init__(
+        self, encoder: VGG, recipe: Recipe, *, content: Tensor, views: Sequence[StyleView], held: Held | None = None
+    ) -> None:
+        self.encoder, self.recipe, self.photo, self.held = encoder, recipe, content, held
         broad = min(content.shape[2:]) >= 2 * SMALLEST_HALF
         self.half = HALF_SHARE * max(0.0, 2 * recipe.brush - 1) if broad else 0.0
         self.layers = set(recipe.content_layers) | set(recipe.style_layers)
@@ -175,7 +184,7 @@ class Objective:
             "content": recipe.content_weight if recipe.content_layers else 0.0,
             "style": recipe.style_weight if recipe.style_layers else 0.0,
             "tv": recipe.tv_weight,
-        }
+        } | ({} if held is None else {"temporal": TEMPORAL_WEIGHT})
         self.calibration = dict.fromkeys(self.weights, 1.0)
 
     @property
@@ -228,6 +237,8 @@ class Objective:
         if self.weights["tv"]:
             absolute = recipe.tv_loss == "absolute_sum"
             terms["tv"] = losses.absolute_variation(x) if absolute else losses.total_variation(x)
+        if self.held is not None:
+            terms["temporal"] = losses.temporal(x, *self.held)
         return terms
 
     def style_term(self, x: Tensor, features: dict[str, Tensor]) -> Tensor:
@@ -264,14 +275,20 @@ class Objective:
     def calibrate(self, x: Tensor, generator: torch.Generator) -> None:
         """Scale the terms so that at weight 1 each pulls as hard as the hardest, beside the picture x.
 
-        Raw weights are left alone.
+        Raw weights are left alone, but for that of earlier frames, which always pull as hard as the hardest.
         """
-        if not self.calibrated:
+        if not self.calibrated and self.held is None:
             return
         noise = torch.rand(x.shape, generator=generator).to(x.device)
         pulls = self.pulls(x.lerp(noise, PROBE_NOISE))
+        held = pulls.pop("temporal", 0.0)
         hardest = max(pulls.values())
-        self.calibration |= {name: hardest / max(pull, 1e-8 * hardest) for name, pull in pulls.items()}
+        if self.calibrated:
+            self.calibration |= {name: hardest / max(pull, 1e-8 * hardest) for name, pull in pulls.items()}
+        else:
+            hardest = max(self.weights[name] * pull for name, pull in pulls.items())
+        if self.held is not None:
+            self.calibration["temporal"] = hardest / max(held, 1e-8 * hardest)
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The scalar that is minimised."""

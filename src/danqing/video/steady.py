@@ -7,7 +7,7 @@ that neither blur nor drift builds up. Where nothing is known, and after a cut, 
 module knows no engine and no film.
 
 Ruder et al. (2016) pull by a loss within the optimisation; for a network that paints in one pass this is its closed
-form.
+form. `recall` has the loss, for engines that search.
 """
 
 from __future__ import annotations
@@ -44,9 +44,16 @@ class Steady:
         cover: where styles are painted, (H, W) in 0..1; elsewhere nothing is carried. None = everywhere.
     """
 
+    ages = (1,)
+    """How many frames ago the motions begin that it asks for."""
+
     def __init__(self, strength: float, *, cover: F32 | None = None) -> None:
         self.strength, self.cover = strength, cover
         self.last: F32 | None = None
+
+    def prior(self, motions: Mapping[int, Motion]) -> None:
+        """What the painting of a frame begins with: nothing, it stands for itself."""
+        del motions
 
     def __call__(self, fresh: F32, motion: Motion | None) -> F32:
         """The painting that is shown, (H, W, 3) in 0..1.
@@ -55,24 +62,12 @@ class Steady:
             fresh: the painting of the frame alone, likewise.
             motion: since the frame before; None = there is none.
         """
-        if motion is None or not self.follows(motion):
+        if self.last is None or motion is None or motion.cut or not self.strength:
             self.last = fresh
             return fresh
-        height, width = fresh.shape[:2]
-        trust = np.asarray(cv2.resize(cv2.blur(motion.trust, (5, 5)), (width, height)))[..., None]
-        if self.cover is not None:
-            trust = trust * self.cover[..., None]
-        self.last = pulled(fresh, self.carried(motion), trust * np.float32(self.strength))
+        trust = trusted(motion, (fresh.shape[1], fresh.shape[0]), self.cover) * np.float32(self.strength)
+        self.last = pulled(fresh, carried(self.last, motion), trust)
         return self.last
-
-    def follows(self, motion: Motion) -> bool:
-        """Whether there is anything to carry, and anywhere to carry it to."""
-        return self.last is not None and self.strength > 0 and not motion.cut
-
-    def carried(self, motion: Motion) -> F32:
-        """The last painting where the motion leads it, (H, W, 3) in 0..1."""
-        moved = warp(np.asarray(self.last), motion.flow, sharp=True)
-        return np.clip(moved, 0, 1, out=moved).astype(np.float32)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """What is carried to the next frame."""
@@ -83,18 +78,44 @@ class Steady:
         self.last = state.get("last")
 
 
+def trusted(motion: Motion, size: tuple[int, int], cover: F32 | None) -> F32:
+    """How far a motion is trusted where anything is painted, (H, W) in 0..1 at (width, height)."""
+    trust = np.asarray(cv2.resize(cv2.blur(motion.trust, (5, 5)), size), dtype=np.float32)
+    return trust if cover is None else trust * cover
+
+
+def carried(painting: F32, motion: Motion) -> F32:
+    """An earlier painting where the motion leads it, (H, W, 3) in 0..1."""
+    moved = warp(painting, motion.flow, sharp=True, wraps=motion.wraps)
+    return np.asarray(np.clip(moved, 0, 1, out=moved), dtype=np.float32)
+
+
 def pulled(fresh: F32, carried: F32, trust: F32) -> F32:
-    """A painting (H, W, 3), pulled to the carried one by as much as that is trusted (H, W, 1)."""
-    size = max(3.0, max(fresh.shape[:2]) * TONES)
-    mixed = fresh + HELD * trust * (carried - fresh)
+    """A painting (H, W, 3), pulled to the carried one by as much as that is trusted (H, W)."""
+    height, width = fresh.shape[:2]
+    size = max(3.0, max(height, width) * TONES)
+    mixed = np.subtract(carried, fresh)
+    mixed *= thrice(np.float32(HELD) * trust)
+    mixed += fresh
     # Where paintings are mixed whose strokes do not agree, contrast is lost: it is brought back to the fresh one's.
     tone = broad(mixed, size)
-    want = broad(np.square(fresh - broad(fresh, size)).sum(-1), size)
+    want, have = (strokes(painting, size) for painting in (fresh, mixed))
+    gain = np.clip(np.sqrt((want + FLAT) / (have + FLAT)), 1, MOST)
     mixed -= tone
-    have = broad(np.square(mixed).sum(-1), size)
-    mixed *= np.clip(np.sqrt((want + FLAT) / (have + FLAT)), 1, MOST)[..., None]
+    mixed *= thrice(cv2.resize(gain, (width, height)))
     mixed += tone
     return np.asarray(np.clip(mixed, 0, 1, out=mixed), dtype=np.float32)
+
+
+def thrice(values: NDArray[Any]) -> F32:
+    """Values (H, W) for each of three channels, (H, W, 3): much quicker to multiply by than (H, W, 1)."""
+    return np.asarray(cv2.merge((values, values, values)), dtype=np.float32)
+
+
+def strokes(painting: F32, size: float) -> F32:
+    """The variance of what is finer than `size` px, around every second pixel of a painting (H, W, 3)."""
+    fine = painting[::2, ::2] - broad(painting, size)[::2, ::2]
+    return broad(np.asarray(np.einsum("hwc,hwc->hw", fine, fine)), size / 2)
 
 
 def broad(values: F32, size: float) -> F32:
