@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from danqing import catalog, engines, foreign, inputs, limits, scratch
 from danqing.card import Network
+from danqing.engines.wrap import wrapped
 from danqing.errors import DoesNotFit, ModelMissing, RunFailed, UsageError
 from danqing.files import sha256, shown
 from danqing.image import color, mask, smooth
@@ -71,17 +72,22 @@ class Commission:
     cover: NDArray[np.float32] | None = None
     stylizer: Stylizer
 
-    def paint(self, on_step: OnStep | None = None) -> Pastiche:
+    def paint(self, on_step: OnStep | None = None, *, prior: Prior | None = None) -> Pastiche:
         """Paint it; `on_step` returning False stops after that step and keeps what is there.
+
+        Args:
+            on_step: called after every step.
+            prior: what to begin with, instead of `start`.
 
         Raises:
             RunFailed: the engine failed; `kept` is the last good painting, if there is one.
         """
         began = time.monotonic()
         flat = Picture(pixels=mask.flatten(self.content))
-        prior = Prior(picture=self.start) if self.start is not None else None
+        if prior is None and self.start is not None:
+            prior = Prior(picture=self.start)
         try:
-            pastiche = self.stylizer(flat, self.styles, self.recipe, prior=prior, on_step=on_step)
+            pastiche = wrapped(self.stylizer, self.recipe)(flat, self.styles, self.recipe, prior=prior, on_step=on_step)
         except RunFailed as error:
             if isinstance(error.kept, Pastiche):
                 error.kept = self._finished(error.kept, flat, time.monotonic() - began)
@@ -186,7 +192,7 @@ def prepare(
         for s in painted_in
     )  # fmt: skip
     photograph = square(content.picture) if full.square else content.picture
-    fitted, full, notes = _fitted(photograph, full, stylizer, budget)
+    fitted, full, notes = _fitted(photograph, full, wrapped(stylizer, full), budget)
     placed, cover = regions.at(fitted.size, square=full.square)
     return Commission(
         content=fitted,
@@ -195,7 +201,7 @@ def prepare(
             for s, m in zip(painted_in, placed, strict=True)
         ),
         recipe=full,
-        estimate=stylizer.estimate(fitted.size, full),
+        estimate=wrapped(stylizer, full).estimate(fitted.size, full),
         notes=(*content.picture.notes, *regions.notes(photograph.size), *said, *notes),
         start=_at_size(square(begin.picture) if full.square else begin.picture, fitted.size) if begin else None,
         cover=cover,

@@ -81,5 +81,16 @@ def test_sixteen_bits_are_seen_as_eight() -> None:
     np.testing.assert_array_equal(deep.flow, seer(before, now).flow)
 
 
+def test_what_leaves_on_one_side_comes_in_on_the_other() -> None:
+    wide = texture((320, 160))
+    around = np.concatenate([wide, wide[:, ::-1]], axis=1)
+    before, now = around, np.roll(around, -6, axis=1)
+    motion = Seer(wraps=True)(before, now)
+    assert motion.flow.shape == (*around.shape[:2], 2) and motion.trust[20:-20, -6:].mean() > 0.8
+    assert Seer()(before, now).trust[20:-20, -5:].mean() < 0.2
+    off = np.abs(warp(before.astype(np.float32), motion.flow, wraps=True) - now)[20:-20]
+    assert off[:, -6:].mean() < 3
+
+
 def test_the_grid_is_where_pixels_are() -> None:
     assert grid(3, 4)[2, 1].tolist() == [1, 2]

@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from danqing.engines.wrap import continued, margin
+
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 
@@ -41,11 +43,13 @@ class Motion:
         flow: float32 (h, w, 2) px: the pixel (x, y) was at (x, y) + flow.
         sure: (h, w) in 0..1, 0 where it is occluded or at the boundary of a motion, as the paper has it.
         trust: (h, w) in 0..1: the same, lowered where it looks otherwise.
+        wraps: whether what leaves the frame on one side comes in on the other.
     """
 
     flow: F32
     sure: F32
     trust: F32
+    wraps: bool = False
 
     @property
     def cut(self) -> bool:
@@ -59,20 +63,27 @@ class Seer:
     Args:
         effort: how carefully.
         long: px, long side at which flow is sought; larger frames are reduced.
+        wraps: whether the left edge of frames joins the right one.
     """
 
-    def __init__(self, *, effort: Effort = Effort.QUICK, long: int | None = None) -> None:
-        self.long = long
+    def __init__(self, *, effort: Effort = Effort.QUICK, long: int | None = None, wraps: bool = False) -> None:
+        self.long, self.wraps = long, wraps
         self._forward, self._backward = (cv2.DISOpticalFlow.create(effort.value) for _ in range(2))
 
     def __call__(self, before: NDArray[Any], now: NDArray[Any]) -> Motion:
         """The motion from one frame (H, W, 3) to the next, both uint8 or uint16."""
         older, newer = self.seen(before), self.seen(now)
+        width = newer.shape[1]
+        by = margin(width) if self.wraps else 0
+        if by:
+            older, newer = continued(older, by), continued(newer, by)
         grey = [cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (older, newer)]
         backward = self._backward.calc(grey[1], grey[0], None)  # type: ignore[call-overload]
         forward = self._forward.calc(grey[0], grey[1], None)  # type: ignore[call-overload]
         sure = agreeing(forward, backward) * inside(backward)
-        return Motion(flow=backward, sure=sure, trust=sure * alike(older, newer, backward))
+        trust = sure * alike(older, newer, backward)
+        own = (slice(None), slice(by, by + width))
+        return Motion(flow=backward[own], sure=sure[own], trust=trust[own], wraps=self.wraps)
 
     def seen(self, frame: NDArray[Any]) -> U8:
         """A frame as flow is sought in it: 8 bits, reduced."""
@@ -86,12 +97,13 @@ class Seer:
         return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
 
 
-def warp(values: NDArray[Any], flow: F32, *, sharp: bool = False) -> NDArray[Any]:
+def warp(values: NDArray[Any], flow: F32, *, sharp: bool = False, wraps: bool = False) -> NDArray[Any]:
     """Values (H, W) or (H, W, C) of the frame before, brought to where they are now by a flow of any size."""
     height, width = values.shape[:2]
     at = grid(height, width) + enlarged(flow, (width, height))
     kind = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
-    return np.asarray(cv2.remap(values, at, None, kind, borderMode=cv2.BORDER_REPLICATE))  # type: ignore[call-overload]
+    border = cv2.BORDER_WRAP if wraps else cv2.BORDER_REPLICATE
+    return np.asarray(cv2.remap(values, at, None, kind, borderMode=border))  # type: ignore[call-overload]
 
 
 def enlarged(flow: F32, size: tuple[int, int]) -> F32:
@@ -112,24 +124,29 @@ def grid(height: int, width: int) -> F32:
 def agreeing(forward: F32, backward: F32) -> F32:
     """1 where the flows of both directions belong together and are smooth, 0 elsewhere; for the later frame (h, w)."""
     there = warp(forward, backward)
-    back = np.square(backward).sum(-1)
-    occluded = np.square(there + backward).sum(-1) > 0.01 * (np.square(there).sum(-1) + back) + 0.5
-    steep = sum(np.square(np.gradient(backward[..., channel])).sum(0) for channel in (0, 1))
+    back = squared(backward)
+    occluded = squared(there + backward) > 0.01 * (squared(there) + back) + 0.5
+    steep = sum(squared(cv2.Sobel(backward, -1, *along, ksize=1, scale=0.5)) for along in ((1, 0), (0, 1)))
     boundary = steep > 0.01 * back + 0.002
     return np.asarray(~(occluded | boundary), dtype=np.float32)
+
+
+def squared(vectors: NDArray[Any]) -> F32:
+    """The squared lengths of vectors (H, W, C), (H, W)."""
+    return np.asarray(np.einsum("hwc,hwc->hw", vectors, vectors))
 
 
 def inside(backward: F32) -> F32:
     """1 where a pixel was inside the frame before, 0 elsewhere."""
     height, width = backward.shape[:2]
-    at = grid(height, width) + backward
-    within = (at >= -0.5).all(-1) & (at[..., 0] <= width - 0.5) & (at[..., 1] <= height - 0.5)
-    return np.asarray(within, dtype=np.float32)
+    x, y = backward[..., 0] + np.arange(width, dtype=np.float32), backward[..., 1] + np.arange(height)[:, None]
+    return np.asarray((x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5), dtype=np.float32)
 
 
 def alike(before: U8, now: U8, backward: F32) -> F32:
     """How far each pixel looks as the flow says, (h, w) in 0..1."""
     moved = warp(before, backward)
-    off = cv2.absdiff(moved, now).max(-1).astype(np.float32) / 255
-    off = np.asarray(cv2.blur(off, (5, 5)))  # grain is no change
-    return np.asarray(np.exp(-np.square(off / LOOKS)), dtype=np.float32)
+    off = cv2.absdiff(moved, now)
+    most = np.maximum(np.maximum(off[..., 0], off[..., 1]), off[..., 2]).astype(np.float32)
+    most = np.asarray(cv2.blur(most, (5, 5)))  # grain is no change
+    return np.asarray(np.exp(-np.square(most / np.float32(255 * LOOKS))), dtype=np.float32)
