@@ -15,7 +15,7 @@ pytest.importorskip("cv2", reason="the extra video is not installed")
 from PIL import Image
 
 from danqing.cli.main import main
-from danqing.cli.video import _rate, _seconds, line_of
+from danqing.cli.video import _later, _rate, _seconds, line_of
 from danqing.errors import UsageError
 from danqing.video.run import Progress
 from tests.video.films import film, panned, seen
@@ -80,6 +80,9 @@ def test_a_part_in_a_folder_of_pictures(clip: Path, tmp_path: Path) -> None:
         (["--every", "0"], 2, "--every"),
         (["--steady", "2"], 2, "--steady"),
         (["--codec", "divx"], 2, "divx"),
+        (["--style-at", "soon:great-wave"], 2, "--style-at"),
+        (["--style-at", "3:no-such-style"], 2, "no-such-style"),
+        (["--protect", "no-such-film.mp4"], 4, "no-such-film"),
         (["--start", "60"], 4, "--start"),
         (["--strength", "7"], 2, "strength"),
         (["--style", "no-such-style"], 2, "no-such-style"),
@@ -122,6 +125,14 @@ def test_times_and_rates() -> None:
     assert _rate("30000/1001") == Fraction(30000, 1001) and _rate("29.97") == Fraction("29.97")
     with pytest.raises(UsageError):
         _rate("fast")
+
+
+def test_styles_that_take_over_are_named(clip: Path, tmp_path: Path) -> None:
+    assert _later("20:ink-cliffs") == (20, "ink-cliffs") and _later("1:02.5:a:0.4") == (Fraction("62.5"), "a:0.4")
+    film(tmp_path / "另.mp4", panned(30))
+    styles = ["-s", f"{tmp_path / '另.mp4'}@0.5,1", "--style-at", "0:04:great-wave"]
+    assert main(["video", str(clip), *styles, "-q", *PAINTER]) == 0
+    assert clip.with_name("桂林.另+great-wave.mp4").exists()
 
 
 def test_progress_tells_what_it_knows() -> None:

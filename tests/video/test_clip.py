@@ -235,3 +235,30 @@ def test_damaged_packets_are_passed_over_and_told(tmp_path: Path) -> None:
     got = list(found.read(Cut()))
     assert 5 < len(got) <= 40
     assert np.all(np.diff([f.time for f in got]) > 0)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".webm"])
+def test_a_late_beginning_is_found_without_reading_what_comes_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    coded = {"codec": "libvpx-vp9", "format": "yuv420p"} if ending == ".webm" else {"options": {"g": "20"}}
+    path = film(tmp_path / f"长{ending}", panned(120), **coded)
+    cut = Cut(start=Fraction("3.3"), end=Fraction(4))
+    with monkeypatch.context() as patch:
+        patch.setattr(clip, "INDEXED", set())
+        wanted = read(path, cut)
+    turned = clip.Clip._upright
+    decoded: list[int] = []
+    monkeypatch.setattr(clip.Clip, "_upright", lambda *given: decoded.append(1) or turned(*given))
+    got = read(path, cut)
+    assert [(f.time, f.span, f.at) for f in got] == [(f.time, f.span, f.at) for f in wanted] and len(got) == 17
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(got, wanted, strict=True))
+    assert len(decoded) < 70 or ending == ".webm"  # two key frames in all
+
+
+def test_a_clip_beside_a_film_of_another_rate(tmp_path: Path) -> None:
+    frames = panned(10)
+    beside = clip.Beside(clip.load(film(tmp_path / "a.mp4", frames, times=[1024 * n for n in range(10)])))
+    shown = [int(beside.at(Fraction(n, 25)).time) for n in (0, 1, 2, 3, 6, 18, 90)]
+    beside.close()
+    assert shown == [0, 1024, 1024, 2048, 3072, 9216, 9216] or shown == [0, 0, 1024, 1024, 3072, 9216, 9216]

@@ -18,10 +18,11 @@ from PIL import Image
 
 from danqing.errors import BadInput, RunFailed, UsageError
 from danqing.files import lock
-from danqing.video import codecs, segments
+from danqing.video import codecs, run, segments
 from danqing.video.clip import Cut
 from danqing.video.film import Film, prepare
 from danqing.video.run import Progress
+from danqing.video.steady import Steady
 from tests.cli.test_signals import AWAKE
 from tests.fake_engine import FakeStylizer, install, picture
 from tests.video.films import FRAME, SIZE, TICKS, film, heard, left_behind, panned, seen, texture
@@ -298,6 +299,54 @@ def test_styles_are_given_as_for_pictures(tmp_path: Path) -> None:
     assert order.order.recipe.strength == 0.5 and order.order.styles[0].name == "great-wave"
 
 
+def test_styles_take_over_from_one_another(tmp_path: Path) -> None:
+    source = film(tmp_path / "a.mp4", panned(60))
+    later = [(Fraction(1, 2), "starry-night")]
+    ordered(source, tmp_path / "b.mp4", later=later, steady=0, cut=Cut(every=5)).paint()
+    shares = [{style.name: style.weight for style in call.styles} for call in FakeStylizer.calls]
+    assert shares[0] == {"great-wave": 1} == shares[2] and set(shares[5]) == {"great-wave", "starry-night"}
+    assert shares[5]["starry-night"] < shares[8]["starry-night"] < 1
+    with pytest.raises(UsageError, match="--mask"):
+        ordered(source, tmp_path / "c.mp4", later=later, masks=[str(tmp_path / "m.png")])
+    with pytest.raises(UsageError, match="another source, style"):
+        half = ordered(source, tmp_path / "d.mp4", later=later)
+        half.folder.mkdir()
+        (half.folder / "film.json").write_text('{"fingerprint": "x"}')
+        half.paint(resume=True)
+
+
+def test_moments_of_another_film_are_styles(tmp_path: Path) -> None:
+    other = panned(50, seed=4)
+    film(tmp_path / "另.mp4", other)
+    white = tmp_path / "white.png"
+    Image.new("L", (8, 8), 255).save(white)
+    style = [f"{tmp_path / '另.mp4'}@0.4,1.2", "starry-night"]
+    ordered(film(tmp_path / "a.mp4", panned(2)), tmp_path / "b.mp4", style=style, masks=[str(white)]).paint()
+    found = FakeStylizer.calls[-1].styles
+    assert [one.name for one in found] == ["另@0.4", "另@1.2", "starry-night"]
+    assert near(found[1].source.pixels * 255, other[30] / 255)
+    assert found[0].mask is not None and found[0].mask.all() and found[1].mask.all()
+
+
+def test_a_film_of_masks_keeps_what_it_shows_in_white(tmp_path: Path) -> None:
+    frames = panned(10)
+    masks = [np.zeros((48, 64, 3), np.uint8) for _ in frames]
+    for number, drawn in enumerate(masks):
+        drawn[:, 6 * number : 6 * number + 8] = 255
+    film(tmp_path / "影.mp4", masks)
+    source, settings = film(tmp_path / "a.mp4", frames), {"protect": str(tmp_path / "影.mp4"), "strength": 1.0}
+    order = ordered(source, tmp_path / "b.mkv", steady=0, codec="ffv1", crf=None, **settings)
+    assert order.protect is not None and order.order.cover is None
+    order.paint()
+    for number, (_, got) in enumerate(seen(tmp_path / "b.mkv")):
+        alone, here = got / 255, slice(6 * number + 2, 6 * number + 6)
+        assert np.abs(alone - frames[number] / 255)[:, here].mean() < 0.03
+        rest = np.ones(64, bool)
+        rest[max(0, 6 * number - 3) : 6 * number + 11] = False
+        assert np.abs(alone - frames[number] / 255)[:, rest].mean() > 0.05
+    assert len(order.preview()) == 3
+
+
 def test_a_preview_shows_three_frames(tmp_path: Path) -> None:
     frames = panned(30)
     pairs = ordered(film(tmp_path / "a.mp4", frames), tmp_path / "b.mp4").preview()
@@ -317,6 +366,7 @@ def test_holding_still_goes_through_the_whole_chain(tmp_path: Path, monkeypatch:
         return finish(self, type(picture)(pixels=np.clip(picture.pixels * 0.8 + wave, 0, 1)), *rest)
 
     monkeypatch.setattr(FakeStylizer, "_pastiche", wavering)
+    monkeypatch.setattr(run, "Recall", Steady)  # as for an engine that paints at once
     source = film(tmp_path / "a.mp4", panned(12, (160, 96)))
     tones = {}
     for steady in (0.0, 1.0):

@@ -49,6 +49,8 @@ class VideoVerb(PaintVerb):
         """What is called as a knob of pictures and is none stands with the options."""
         if name == "steady":
             return text("cli.section_knobs")
+        if name == "style_at":
+            return super().section("style")
         return text("cli.section_options") if name in ("start", "depth") else super().section(name)
 
     def said(self, name: str) -> str:
@@ -64,6 +66,7 @@ def video(
     style: Annotated[list[str] | None, typer.Option("--style", "-s", metavar="STYLE", show_default=False)] = None,
     mask: Annotated[list[str] | None, typer.Option("--mask", metavar="FILE", show_default=False)] = None,
     protect: Annotated[str | None, typer.Option("--protect", metavar="FILE", show_default=False)] = None,
+    style_at: Annotated[list[str] | None, typer.Option("--style-at", metavar="TIME:STYLE", show_default=False)] = None,
     recipe: Annotated[str | None, typer.Option("--recipe", metavar="FILE", show_default=False)] = None,
     preset: Annotated[str | None, typer.Option("--preset", metavar="NAME", show_default=False)] = None,
     steady: Annotated[float | None, typer.Option("--steady", metavar="N", min=0, max=1, show_default=False)] = None,
@@ -93,7 +96,9 @@ def video(
     if times[1] is not None and times[1] <= times[0]:
         raise UsageError(text("cli.video_span", start=start or "0", end=end))
     cut = Cut(start=times[0], end=times[1], every=every, fps=_rate(fps))
-    targets = _targets(films, output, style or [Path(recipe or "painting").stem])
+    later = [_later(written) for written in style_at or ()]
+    named = [*(style or ()), *(name for _, name in later)]
+    targets = _targets(films, output, named or [Path(recipe or "painting").stem])
     optional = {"steady": steady, "preset": preset, "recipe": recipe, "max_memory": max_memory, "protect": protect}
     given = {name: value for name, value in optional.items() if value is not None}
     job = _Job(resume=resume, preview=preview, overwrite=overwrite)
@@ -114,6 +119,7 @@ def video(
                     resume=resume,
                     keep_gps=keep_gps,
                     runtime=runtime,
+                    later=later,
                     masks=ctx.obj if mask else (),
                     folders=folders or (),
                     offline=console.manner.offline,
@@ -184,7 +190,7 @@ def _targets(films: list[Path], output: Path | None, styles: list[str]) -> list[
         raise UsageError(text("cli.video_one_file", path=shown(output)))
     if output is not None and len(films) > 1:
         output.mkdir(exist_ok=True)
-    named = [Path(split_weight(style, lambda path: Path(path).exists())[0]).stem for style in styles]
+    named = [_name(style) for style in styles]
     targets = []
     for film in films:
         suffix = film.suffix.lower()
@@ -193,6 +199,21 @@ def _targets(films: list[Path], output: Path | None, styles: list[str]) -> list[
     if twice := next((target for target in targets if targets.count(target) > 1), None):
         raise UsageError(text("cli.video_same_name", path=shown(twice)))
     return targets
+
+
+def _name(style: str) -> str:
+    """What a style is called in a file's name."""
+    film = film_room("moments").split(style)
+    return film[0].stem if film else Path(split_weight(style, lambda path: Path(path).exists())[0]).stem
+
+
+def _later(written: str) -> tuple[Fraction, str]:
+    """A style and the seconds from which it holds, from `20:ink-cliffs` or `1:02.5:ink-cliffs`."""
+    match = re.fullmatch(r"(?s)(?P<time>(\d+:){0,2}\d+(\.\d+)?):(?P<style>.+)", written)
+    seconds = _seconds("style-at", match["time"]) if match else None
+    if match is None or seconds is None:
+        raise UsageError(text("cli.video_later", value=shown(written)))
+    return seconds, match["style"]
 
 
 def _seconds(option: str, written: str | None) -> Fraction | None:

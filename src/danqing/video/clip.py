@@ -39,6 +39,12 @@ OPTIONS = {
 RATE = Fraction(25)
 """Frames/s of a folder of pictures, where none is asked for."""
 
+INDEXED = {"mp4", "webm"}
+"""Containers that say where their key frames are; others are read from the beginning."""
+
+LEAD = Fraction(1)
+"""s before the first frame that is wanted: a key frame is looked for before it, with something to spare."""
+
 HDR = {16: "PQ", 18: "HLG"}
 """Transfer curves of high dynamic range, by their number in H.273."""
 
@@ -151,6 +157,8 @@ class Clip:
             begins = round(self.begins / self.time_base)
             usual = max(1, round(1 / self.rate / self.time_base))
             last = None
+            if cut.start > LEAD and set(container.format.name.split(",")) & INDEXED:
+                container.seek(int((self.begins + cut.start - LEAD) * av.time_base))
             for frame in _frames(container, stream, self):
                 limits.check_size((frame.width, frame.height), name=shown(self.path))
                 time = last + usual if frame.pts is None and last is not None else (frame.pts or begins) - begins
@@ -164,6 +172,41 @@ class Clip:
             width, height = height, width
         pixels = to_rgb(frame, (width, height), deep=self.depth > 8)
         return np.ascontiguousarray(np.rot90(pixels, self.turned)) if self.turned else pixels
+
+
+class Beside:
+    """Another clip beside a film: the frame of it that is shown at a time of the film. Times only go on.
+
+    Args:
+        clip: the other; after its end its last frame stands.
+        size: (width, height) px; None = its own.
+    """
+
+    def __init__(self, clip: Clip, size: tuple[int, int] | None = None) -> None:
+        self._clip, self._frames = clip, clip.read(Cut(size=size))
+        self._now = next(self._frames)
+        self._coming: Frame | None = self._now
+
+    def at(self, seconds: Fraction) -> Frame:
+        """What is shown at so many s, as well as clocks of different ticks agree."""
+        time = (seconds + Fraction(1, 2) / self._clip.rate) / self._clip.time_base
+        while self._coming is not None and self._coming.time <= time:
+            self._now, self._coming = self._coming, next(self._frames, None)
+        return self._now
+
+    def close(self) -> None:
+        """Let go of the clip."""
+        self._frames.close()
+
+
+def still(clip: Clip, at: Fraction, size: tuple[int, int] | None = None) -> Frame:
+    """The frame that is shown at so many s of a clip.
+
+    Raises:
+        BadInput: it is over by then.
+    """
+    with closing(clip.read(Cut(start=at, size=size))) as frames:
+        return next(frames)
 
 
 def _within(frames: Iterator[Frame], clip: Clip, cut: Cut) -> Iterator[Frame]:

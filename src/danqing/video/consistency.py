@@ -11,7 +11,6 @@ import statistics
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from danqing.errors import BadInput
 from danqing.files import shown
 from danqing.messages import text
 from danqing.video import clip as clips
-from danqing.video.clip import Clip, Cut
+from danqing.video.clip import Beside, Clip, Cut
 from danqing.video.flow import Effort, Motion, Seer, warp
 from danqing.video.pixels import Pixels, to_numbers
 
@@ -92,14 +91,6 @@ def difference(before: Pixels, now: Pixels, motion: Motion) -> float:
 
 def _pairs(film: Clip, painted: Clip) -> Iterator[tuple[Pixels, Pixels]]:
     """Each painted frame with the frame of the film that is shown at the same time."""
-    half = Fraction(1, 2) / film.rate
-    with closing(film.read(Cut(size=painted.size))) as frames, closing(painted.read(Cut())) as paintings:
-        coming = next(frames, None)
-        shown_now = coming
+    with closing(Beside(film, painted.size)) as beside, closing(painted.read(Cut())) as paintings:
         for painting in paintings:
-            time = painting.time * painted.time_base + half
-            while coming is not None and coming.time * film.time_base <= time:
-                shown_now, coming = coming, next(frames, None)
-            if shown_now is None:
-                return
-            yield shown_now.pixels, painting.pixels
+            yield beside.at(painting.at).pixels, painting.pixels

@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,17 +24,22 @@ import av
 
 from danqing import commission, engines, files, machine
 from danqing.commission import Commission, Styles
+from danqing.engines import vectors
 from danqing.errors import UsageError
 from danqing.files import shown
+from danqing.inputs import StyleLike
 from danqing.messages import text
 from danqing.picture import Picture
+from danqing.picture.load import PictureSource
 from danqing.video import clip as clips
-from danqing.video import codecs, mux
-from danqing.video.clip import Clip, Cut
+from danqing.video import codecs, moments, mux
+from danqing.video.clip import Clip, Cut, Frame
 from danqing.video.codecs import Writing
 from danqing.video.pixels import to_numbers
+from danqing.video.protected import Protected, mask_film
 from danqing.video.run import OnFrame, Run
 from danqing.video.segments import Look, Segments
+from danqing.video.timeline import Timeline, shared
 
 STEADY = 0.8
 """How far a painting is held still where nothing else is asked for."""
@@ -77,6 +83,8 @@ class Film:
         order: the painting of the first of them.
         target, writing: where it goes, and how it is encoded.
         steady: 0..1.
+        timeline: how much of each of the order's styles there is, and when; None = the same all along.
+        protect: a clip that is white where the film is left alone.
         overwrite: whether files may be replaced.
         begins: s on the clip's clock that are the beginning of the painted film.
         keep_gps: whether it may say where it was made.
@@ -89,6 +97,8 @@ class Film:
     target: Path
     writing: Writing
     steady: float = STEADY
+    timeline: Timeline | None = None
+    protect: Clip | None = None
     overwrite: bool = False
     keep_gps: bool = False
 
@@ -114,16 +124,25 @@ class Film:
         """Where its segments are kept until it is whole."""
         return self.target.with_name(f"{self.target.name}.parts")
 
+    def at(self, frame: Frame) -> Commission:
+        """The order for a painting of a frame."""
+        styles = self.order.styles
+        if self.timeline is not None:
+            styles = shared(styles, self.timeline.shares(frame.at))
+        return dataclasses.replace(self.order, content=Picture(pixels=to_numbers(frame.pixels)), styles=styles)
+
     def preview(self) -> list[tuple[Picture, Picture]]:
         """Three frames of the film, spread over it, each with its painting."""
         seconds = self.clip.seconds or Fraction(0)
         end = min(self.cut.end or seconds, seconds)
         pairs = []
-        for place in range(PREVIEWS):
-            start = self.cut.start + max(Fraction(0), end - self.cut.start) * Fraction(2 * place + 1, 2 * PREVIEWS)
-            with closing(self.clip.read(dataclasses.replace(self.cut, start=start, end=None, fps=None))) as frames:
-                picture = Picture(pixels=to_numbers(next(frames).pixels))
-            pairs.append((picture, dataclasses.replace(self.order, content=picture).paint().picture))
+        with closing(Protected(self.protect)) as protected:
+            for place in range(PREVIEWS):
+                start = self.cut.start + max(Fraction(0), end - self.cut.start) * Fraction(2 * place + 1, 2 * PREVIEWS)
+                frame = clips.still(self.clip, start, self.cut.size)
+                order = self.at(frame)
+                painting = protected(order.content.pixels, order.paint().picture.pixels, frame.at)
+                pairs.append((order.content, Picture(pixels=painting)))
         return pairs
 
     def paint(self, on_frame: OnFrame | None = None, *, resume: bool = False) -> Filmed:
@@ -193,6 +212,8 @@ class Film:
             "cut": str(self.cut),
             "writing": str(self.writing),
             "steady": self.steady,
+            "timeline": str(self.timeline),
+            "protect": self.protect and _identity(self.protect),
             "runtime": getattr(self.order.stylizer, "runtime", None),
         }
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
@@ -216,6 +237,9 @@ def prepare(
     crf: int | None = None,
     depth: int | None = None,
     steady: float = STEADY,
+    later: Sequence[tuple[Fraction, StyleLike]] = (),
+    masks: Sequence[PictureSource | None] = (),
+    protect: PictureSource | None = None,
     overwrite: bool = False,
     resume: bool = False,
     keep_gps: bool = False,
@@ -226,11 +250,14 @@ def prepare(
 
     Args:
         path: a film, or a folder of numbered pictures.
-        style: as for `danqing.paint`.
+        style: as for `danqing.paint`, and moments of other films (`moments`).
         target: the film to write; without an ending, a folder of pictures.
         cut: which frames; by default all.
         codec, crf, depth: how it is encoded; see `codecs.writing`.
         steady: 0..1, how far the painting is held still.
+        later: styles that take the place of those before them, from so many s of the film on.
+        masks: as for `danqing.prepare`.
+        protect: likewise, or a film or a folder of pictures that is white where this one is to be left alone.
         overwrite: whether files may be replaced.
         resume: whether an unfinished film is gone on with.
         keep_gps: whether the film may say where it was made.
@@ -247,14 +274,23 @@ def prepare(
     clip = clips.load(path, fps=cut.fps)
     with closing(clip.read(cut)) as frames:
         first = next(frames)
+    likes, times, drawn = _styles(style, later, masks)
+    filmed = mask_film(protect, fps=clip.rate)
     ordered = commission.prepare(
-        Picture(pixels=to_numbers(first.pixels)), style, name=str(path), runtime=runtime, **order
+        Picture(pixels=to_numbers(first.pixels)),
+        likes or None,
+        masks=drawn if masks else (),
+        protect=None if filmed else protect,
+        name=str(path),
+        runtime=runtime,
+        **order,
     )
     if ordered.recipe.square:
         raise UsageError(text("video.square"))
     if ordered.recipe.engine in engines.BY_NAME:
+        vectors.of(ordered.styles, ordered.recipe)  # styles that cannot be mixed are said now, not at their crossing
         memory = getattr(ordered.stylizer, "memory", None)
-        stylizer = engines.open(ordered.recipe.engine, runtime=_settled(runtime), memory=memory)
+        stylizer = engines.open(ordered.recipe.engine, runtime=settled(runtime), memory=memory)
         ordered = dataclasses.replace(ordered, stylizer=stylizer)
     return Film(
         clip=clip,
@@ -264,13 +300,37 @@ def prepare(
         target=target,
         writing=writing,
         steady=steady,
+        timeline=Timeline.of(times, [one.weight for one in ordered.styles]) if len(set(times)) > 1 else None,
+        protect=filmed,
         overwrite=overwrite,
         keep_gps=keep_gps,
     )
 
 
-def _settled(runtime: str | None) -> str:
-    """The runtime of a whole film: it must not change in the midst of it, and compiling pays."""
+def _styles(
+    style: Styles | None, later: Sequence[tuple[Fraction, StyleLike]], masks: Sequence[PictureSource | None]
+) -> tuple[list[StyleLike], list[Fraction], list[PictureSource | None]]:
+    """Every style, moments of films taken apart; from when on each of them holds; and their masks.
+
+    Raises:
+        UsageError: masks, where styles change.
+    """
+    if later and masks:
+        raise UsageError(text("video.masks_later"))
+    first: list[StyleLike] = [] if style is None else list(style) if isinstance(style, list | tuple) else [style]
+    likes: list[StyleLike] = []
+    times: list[Fraction] = []
+    drawn: list[PictureSource | None] = []
+    for at, (start, one) in enumerate([*((Fraction(0), one) for one in first), *later]):
+        parts = moments.styles(one)
+        likes += parts
+        times += [start] * len(parts)
+        drawn += [masks[at] if at < len(masks) else None] * len(parts)
+    return likes, times, [*drawn, *masks[len(first) :]]
+
+
+def settled(runtime: str | None) -> str:
+    """The runtime of a whole film, or camera: it must not change in the midst of it, and compiling pays."""
     if runtime not in (None, "auto"):
         return str(runtime)
     return "openvino" if find_spec("openvino") and machine.has_bf16() else "onnx"

@@ -6,22 +6,20 @@ a few frames ahead of the next. This module knows no container and no terminal.
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Callable, Generator
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from danqing import engines
-from danqing.picture import Picture
 from danqing.video.ahead import ahead
 from danqing.video.clip import Frame
 from danqing.video.flow import Motion, Seer
 from danqing.video.pixels import Pixels, from_numbers, to_numbers
+from danqing.video.protected import Protected
+from danqing.video.recall import Recall
 from danqing.video.segments import Segments, State
 from danqing.video.steady import Steady
 
@@ -41,12 +39,14 @@ class Progress:
         total: of so many, as well as can be told; None = not at all.
         per_second: frames painted, by this run.
         remaining: s still to go; None where the total is not known.
+        painting: the frame that was painted last, (H, W, 3).
     """
 
     frames: int
     total: int | None
     per_second: float
     remaining: float | None
+    painting: Pixels | None = None
 
 
 OnFrame = Callable[[Progress], bool | None]
@@ -65,8 +65,9 @@ class Run:
     def __init__(self, film: Film, segments: Segments, state: State | None) -> None:
         self.film, self.segments = film, segments
         self.there = len(segments.times)
-        self.steady = Steady(film.steady, cover=film.order.cover)
-        self.steady.restore(state or {})
+        holds = Steady if film.order.recipe.engine in engines.BY_NAME else Recall
+        self.held: Steady | Recall = holds(film.steady, cover=film.order.cover)
+        self.held.restore(state or {})
         self.painted = 0
         self.wanted = True
 
@@ -80,50 +81,54 @@ class Run:
                 if self.segments.add(pixels, frame.time, frame.span):
                     self.segments.close(state)
                 self.painted += 1
-                if on_frame is not None and on_frame(self._progress(time.monotonic() - began)) is False:
+                if on_frame is not None and on_frame(self._progress(time.monotonic() - began, pixels)) is False:
                     self.wanted = False
                     self.segments.close()
                     return False
         self.segments.close(state)
         return True
 
-    def _progress(self, seconds: float) -> Progress:
+    def _progress(self, seconds: float, painting: Pixels) -> Progress:
         done, total = self.there + self.painted, self.film.total
         rate = self.painted / max(seconds, 1e-6)
         remaining = None if total is None else max(0, total - done) / rate
-        return Progress(frames=done, total=total, per_second=rate, remaining=remaining)
+        return Progress(frames=done, total=total, per_second=rate, remaining=remaining, painting=painting)
 
-    def _frames(self) -> Generator[tuple[Frame | None, Frame]]:
-        """Each frame that is missing, with the one before it."""
-        before: Frame | None = None
+    def _frames(self) -> Generator[tuple[Frame, Sequence[Frame]]]:
+        """Each frame that is missing, with those before it, the last one first."""
+        earlier: deque[Frame] = deque(maxlen=max(self.held.ages))
         with closing(self.film.clip.read(self.film.cut)) as frames:
             for number, frame in enumerate(frames):
                 if number >= self.there:
-                    yield before, frame
-                before = frame
+                    yield frame, tuple(earlier)
+                if not frame.again:
+                    earlier.appendleft(frame)
 
-    def _motions(self, pairs: Generator[tuple[Frame | None, Frame]]) -> Generator[tuple[Frame, Motion | None]]:
-        seer = Seer(long=FLOW_LONG)
-        with closing(pairs):
-            for before, frame in pairs:
-                seen = self.film.steady > 0 and before is not None and not frame.again
-                yield frame, seer(before.pixels, frame.pixels) if seen and before else None
-
-    def _paintings(self, frames: Generator[tuple[Frame, Motion | None]]) -> Generator[tuple[Frame, Pixels, State]]:
-        deep = self.film.writing.depth > 8
+    def _motions(
+        self, frames: Generator[tuple[Frame, Sequence[Frame]]]
+    ) -> Generator[tuple[Frame, Mapping[int, Motion]]]:
+        """Each frame with the motions since earlier ones."""
+        seer = Seer(long=FLOW_LONG, wraps=self.film.order.recipe.wrap)
         with closing(frames):
-            for frame, motion in frames:
-                shown = self.steady.last
+            for frame, earlier in frames:
+                wanted = self.held.ages if self.film.steady and not frame.again else ()
+                ages = [age for age in wanted if age <= len(earlier)]
+                yield frame, {age: seer(earlier[age - 1].pixels, frame.pixels) for age in ages}
+
+    def _paintings(
+        self, frames: Generator[tuple[Frame, Mapping[int, Motion]]]
+    ) -> Generator[tuple[Frame, Pixels, State]]:
+        deep = self.film.writing.depth > 8
+        with closing(frames), closing(Protected(self.film.protect)) as protected:
+            for frame, motions in frames:
+                shown = self.held.last
                 if shown is None or not frame.again:
-                    fresh = self._painted(frame, motion)
+                    order = self.film.at(frame)
+                    prior = self.held.prior(motions)
+                    fresh = order.paint(lambda _: self.wanted, prior=prior).picture.pixels
                     if not self.wanted:
                         return
-                    shown = self.steady(fresh, motion)
-                yield frame, from_numbers(shown, deep=deep), self.steady.state()
-
-    def _painted(self, frame: Frame, motion: Motion | None) -> NDArray[np.float32]:
-        """A frame painted for itself; an engine that searches begins with the last painting, carried along."""
-        order = dataclasses.replace(self.film.order, content=Picture(pixels=to_numbers(frame.pixels)))
-        if order.recipe.engine not in engines.BY_NAME and motion is not None and self.steady.follows(motion):
-            order = dataclasses.replace(order, start=Picture(pixels=self.steady.carried(motion)))
-        return order.paint(lambda _: self.wanted).picture.pixels
+                    shown = self.held(fresh, motions.get(1))
+                if self.film.protect is not None:
+                    shown = protected(to_numbers(frame.pixels), shown, frame.at)
+                yield frame, from_numbers(shown, deep=deep), self.held.state()
