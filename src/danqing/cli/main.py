@@ -27,6 +27,7 @@ VERBS = {
         "paint",
         "batch",
         "video",
+        "webcam",
         "studio",
         "redo",
         "train",

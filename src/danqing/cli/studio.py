@@ -58,9 +58,14 @@ def _ready(settings: Settings, keys: Keys | None, port: int, *, browser: bool) -
     if keys is not None:
         console.say(text("cli.studio_token", token=keys.token))
         address += f"?token={keys.code}"
-    console.out(address)
+    show_page(address, browser=browser and settings.local)
     console.say(text("cli.studio_open"))
-    if browser and settings.local:
+
+
+def show_page(address: str, *, browser: bool) -> None:
+    """Say where a page is, and open it if that is wanted."""
+    console.out(address)
+    if browser:
         webbrowser.open(address)
 
 
