@@ -191,6 +191,7 @@ class Recipe(Knobs):
     width: int | None = Field(default=None, ge=16, le=65536, json_schema_extra={"unit": "px"})
     enlarge: bool = False
     square: bool = False
+    wrap: bool = False
     protect: Source | None = None
     strength: float = Field(default=1.0, ge=0, le=1)
     style_scale: float = Field(default=1.0, ge=0.1, le=10)
@@ -248,6 +249,8 @@ class Recipe(Knobs):
             lines.append(text("recipe.bad_no_weight"))
         if (self.start == "picture") != (self.start_picture is not None):
             lines.append(text("recipe.bad_start_picture"))
+        if self.square and self.wrap:
+            lines.append(text("recipe.bad_square_and_wrap"))
         if lines:
             raise PydanticCustomError("danqing", "{line}", {"line": "; ".join(lines)})
         return self
@@ -289,6 +292,7 @@ class TrainRecipe(Knobs):
     content_weight: float = Field(default=1.0, ge=0, le=1e12)
     style_weight: float = Field(default=3.0, ge=0, le=1e12)
     tv_weight: float = Field(default=0.0, ge=0, le=1e12)
+    temporal_weight: float = Field(default=0.0, ge=0, le=1e12)
     learning_rate: float | None = Field(default=None, gt=0, le=1)
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     save_every: int = Field(default=200, ge=1)
@@ -305,6 +309,8 @@ class TrainRecipe(Knobs):
             lines.append(text("recipe.bad_no_weight"))
         if self.method == "johnson" and len(self.styles) > 1:
             lines.append(text("recipe.bad_one_style"))
+        if self.method != "pastiche" and self.temporal_weight:
+            lines.append(text("recipe.bad_temporal", method=self.method))
         if self.method == "pastiche" and self.losses != "danqing":
             lines.append(text("recipe.bad_losses", losses=self.losses))
         if lines:

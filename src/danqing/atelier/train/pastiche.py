@@ -22,6 +22,7 @@ from danqing.atelier import adopt
 from danqing.atelier.encoders import VGG
 from danqing.atelier.nets.pastiche import LEARNING_MARGIN, PasticheNet, normalized
 from danqing.atelier.nets.predictor import LAYERS, Predictor, given, statistics
+from danqing.atelier.train import motion
 from danqing.atelier.train.data import U8, Feeder, Pictures, crop, log_uniform, order, places
 
 CONTENT = ("relu3_3", "relu4_1")
@@ -40,6 +41,9 @@ SMALLEST = 64
 
 TONE = 16
 """px: areas that keep the tone that the photo has in the style's colours."""
+
+MOVED = 1
+"""What tells the motion of a place from everything else that is drawn for it."""
 
 VARIANTS = 8
 """How many ways a style is looked at: places, sizes, mirrored or not, sometimes with its colours exchanged."""
@@ -128,6 +132,7 @@ class Lesson:
         batch: photographs a step.
         crops: their side in px, from which step on.
         content_weight, style_weight, tv_weight, range_weight, promise_weight, tone_weight: what the terms count.
+        temporal_weight: what it counts that the next frame is painted otherwise; 0 = no frames are painted twice.
         photos_as_styles: how often a photograph is the style.
         gallery_share: how often a style of the gallery is.
         photo_scales, style_scales: how large photographs and styles are seen, at least and at most.
@@ -142,6 +147,7 @@ class Lesson:
     range_weight: float = 1.0
     promise_weight: float = 0.3
     tone_weight: float = 1.0
+    temporal_weight: float = 0.0
     photos_as_styles: float = 0.15
     gallery_share: float = 0.0
     photo_scales: tuple[float, float] = (0.3, 1.3)
@@ -233,14 +239,23 @@ class Teaching(nn.Module):
             targets = self.judgement.targets_of(features, styles)
             return Look(stats=statistics(features), given=given(features, styles), targets=targets)
 
-    def forward(self, photos: Tensor, look: Look) -> tuple[Tensor, dict[str, Tensor]]:
-        """The objective and its terms for photos (N, 3, H, W) painted like the styles that were looked at."""
-        whole, promised = self.net.paint(photos, self.vectors(look), margin=LEARNING_MARGIN)
-        inside = whole[:, :, LEARNING_MARGIN:-LEARNING_MARGIN, LEARNING_MARGIN:-LEARNING_MARGIN]
+    def forward(self, photos: Tensor, look: Look, motions: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """The objective and its terms for photos (N, 3, H, W) painted like the styles that were looked at.
+
+        With motions (N, 2, 3) each photo is followed by a frame that moved so, which is to be painted alike.
+        """
+        vectors = self.vectors(look)
+        own = slice(LEARNING_MARGIN, -LEARNING_MARGIN)
+        whole, promised = self.net.paint(photos, vectors, margin=LEARNING_MARGIN)
+        inside = whole[:, :, own, own]
         total, terms = self.judgement(photos, inside, look.targets)
-        own = {"promise": self.broken(whole, promised), "tone": self.tone(whole, promised["rgb"])}
+        more = {"promise": self.broken(whole, promised), "tone": self.tone(whole, promised["rgb"])}
         weights = {"promise": self.lesson.promise_weight, "tone": self.lesson.tone_weight}
-        return total + torch.stack([weights[name] * term for name, term in own.items()]).sum(), terms | own
+        if motions is not None:
+            now, _ = self.net.paint(motion.following(photos, motions), vectors, margin=LEARNING_MARGIN)
+            more["temporal"] = motion.flicker(inside, now[:, :, own, own], motions)
+            weights["temporal"] = self.lesson.temporal_weight
+        return total + torch.stack([weights[name] * term for name, term in more.items()]).sum(), terms | more
 
     def broken(self, whole: Tensor, promised: Mapping[str, Tensor]) -> Tensor:
         """How far paintings (N, 3, H, W) are from what the network promised of them: mean squared, of deviations."""
@@ -313,7 +328,13 @@ class Pastiches:
             self._feeder = Feeder(lambda at: self.batch(at, rank=rank, world=world), workers=self._workers)
         device = next(self.model.parameters()).device
         photos, keys = self._feeder.batch(step)
-        total, terms = self.model(photos.to(device).float() / 255, together([self.look(key) for key in keys]))
+        motions = None
+        if (lesson := self.teaching.lesson).temporal_weight:
+            numbers = places(step, lesson.batch, rank=rank, world=world)
+            maps = [motion.drawn(np.random.default_rng((lesson.seed, number, MOVED))) for number in numbers]
+            motions = torch.from_numpy(np.stack(maps)).to(device)
+        look = together([self.look(key) for key in keys])
+        total, terms = self.model(photos.to(device).float() / 255, look, motions)
         return total, terms
 
     def batch(self, step: int, *, rank: int = 0, world: int = 1) -> tuple[Tensor, list[Key]]:

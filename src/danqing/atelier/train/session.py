@@ -161,6 +161,7 @@ def opened(order: Order) -> Pastiches | OneStyle:
         content_weight=recipe.content_weight,
         style_weight=recipe.style_weight,
         tv_weight=recipe.tv_weight,
+        temporal_weight=recipe.temporal_weight,
         gallery_share=1.0,
     )
     pictures = [pixels for pixels, _ in order.styles]
