@@ -36,5 +36,5 @@ def test_what_else_is_meant_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_film_that_is_over_by_then(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mp4", panned(5))
-    with pytest.raises(BadInput, match=r"a\.mp4"):
+    with pytest.raises(BadInput, match=r"a\.mp4 is over before 7 s"):
         moments.styles(f"{path}@7")

@@ -50,10 +50,10 @@ class Attached:
     """
 
     def __init__(self, number: int) -> None:
-        heard = cv2.setLogLevel(0) if hasattr(cv2, "setLogLevel") else None  # else OpenCV speaks for itself
+        told = cv2.utils.logging
+        before = told.setLogLevel(told.LOG_LEVEL_SILENT)  # what is wrong is said below
         self._capture = cv2.VideoCapture(number)
-        if heard is not None:
-            cv2.setLogLevel(heard)
+        told.setLogLevel(before)
         if not self._capture.isOpened() or not self._capture.grab():
             self._capture.release()
             raise BadInput(text("video.no_camera", number=number))

@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from danqing.errors import BadInput
+from danqing.files import shown
 from danqing.inputs import ReadStyle, StyleLike, is_there
+from danqing.messages import text
 from danqing.picture import Picture
 from danqing.recipe import StyleSource, bare_name
 from danqing.style import Style, split_weight
@@ -46,6 +49,8 @@ def styles(style: StyleLike) -> list[StyleLike]:
 
 
 def _moment(film: clip.Clip, time: Fraction, weight: float) -> ReadStyle:
+    if film.seconds is not None and time >= film.seconds:
+        raise BadInput(text("video.no_moment", name=shown(film.path), time=f"{float(time):g}"))
     pixels = clip.still(film, time).pixels
     name = f"{bare_name(film.path)}@{float(time):g}"
     reference = StyleSource(name=name, sha256=hashlib.sha256(pixels.tobytes()).hexdigest(), weight=weight)
