@@ -317,7 +317,7 @@ def _styles(
     """
     if later and masks:
         raise UsageError(text("video.masks_later"))
-    first: list[StyleLike] = [] if style is None else list(style) if isinstance(style, list | tuple) else [style]
+    first: Sequence[Any] = style if isinstance(style, list | tuple) else [] if style is None else [style]
     likes: list[StyleLike] = []
     times: list[Fraction] = []
     drawn: list[PictureSource | None] = []
