@@ -1,7 +1,8 @@
 """Evaluation: how well networks paint, style by style, on photographs that the caller names.
 
 Names of styles or networks and a folder of photographs go in; distances, and on demand equivalent steps, come out. The
-paintings that the styles were learnt from are found by their hashes. This module knows no terminal.
+paintings that the styles were learnt from are found by their hashes. Against a collection, what is judged is whether
+the paintings of a network look as if they belonged to it. This module knows no terminal.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from danqing import catalog, engines, inputs
+from danqing import catalog, engines, inputs, quality
 from danqing.commission import prepare
 from danqing.errors import BadInput, DanqingError, UsageError
 from danqing.files import sha256, shown
 from danqing.image import mask
 from danqing.image.fit import fit
-from danqing.judge import Judge
+from danqing.judge import Judge, compact_encoder, features
 from danqing.messages import text
 from danqing.picture import Picture
 from danqing.picture.formats import by_suffix
@@ -126,6 +127,68 @@ def evaluate(
             Verdict(style=entry.name, scores=tuple(scores), baselines=tuple(baselines), equivalent=tuple(steps))
         )
     return verdicts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likeness:
+    """What a network makes of photographs, beside a collection.
+
+    Attributes:
+        name: of the style or network.
+        content: content distance of each painting from its photograph.
+        frechet: distance between the paintings and the collection.
+        before: between the photographs themselves and the collection.
+    """
+
+    name: str
+    content: tuple[float, ...]
+    frechet: float
+    before: float
+
+
+def likeness(
+    names: Sequence[str],
+    photos: str | Path,
+    collection: str | Path,
+    *,
+    count: int = 40,
+    size: int = 512,
+    on_progress: OnProgress | None = None,
+) -> list[Likeness]:
+    """Judge styles or networks beside a collection; of several styles of a network the photographs take turns.
+
+    Args:
+        names: of styles, or of networks.
+        photos: a folder, searched with its sub-folders.
+        collection: a folder with what the paintings are to be like.
+        count: pictures of each folder, spread evenly.
+        size: px, long side at which photographs are painted.
+
+    Raises:
+        UsageError: no such style or network, or one that no network has learnt.
+        BadInput: no picture in a folder.
+    """
+    groups = [named(name) for name in names]
+    encoder, large = compact_encoder(), quality.WORKING_SIZES[0]
+    pictures = [fit(picture, size=size) for picture in photographs(Path(photos), count)]
+    wanted = [quality.cells(features(encoder, one.pixels, large)) for one in photographs(Path(collection), count)]
+    seen = [features(encoder, picture.pixels, large) for picture in pictures]
+    target = np.concatenate(wanted)
+    before = quality.frechet_distance(np.concatenate([quality.cells(one) for one in seen]), target)
+    found = []
+    for place, (name, entries) in enumerate(zip(names, groups, strict=True)):
+        content, drawn = [], []
+        for number, photo in enumerate(pictures):
+            style = entries[number % len(entries)].name
+            painting = prepare(photo, style, engine="fast", size=size).paint().picture
+            own = features(encoder, painting.pixels, large)
+            content.append(quality.content_distance(own, seen[number]))
+            drawn.append(quality.cells(own))
+            if on_progress is not None:
+                on_progress(place * len(pictures) + number + 1, len(names) * len(pictures))
+        distance = quality.frechet_distance(np.concatenate(drawn), target)
+        found.append(Likeness(name=name, content=tuple(content), frechet=distance, before=before))
+    return found
 
 
 def named(name: str) -> list[catalog.StyleEntry]:

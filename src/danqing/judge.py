@@ -60,10 +60,21 @@ class Judge:
         )
 
     def _features(self, pixels: quality.Pixels, size: int, *, like: tuple[int, ...] | None = None) -> quality.Features:
-        width, height = like or pixels.shape[1::-1]
-        judged = np.clip(resize(pixels, quality.judged_size((width, height), size)), 0, 1)
-        short = [(0, max(0, _SMALLEST - side)) for side in judged.shape[:2]]
-        return self.encoder(np.pad(judged, [*short, (0, 0)], mode="edge"))
+        return features(self.encoder, pixels, size, like=like)
+
+
+def features(
+    encoder: Callable[[quality.Pixels], quality.Features],
+    pixels: quality.Pixels,
+    size: int,
+    *,
+    like: tuple[int, ...] | None = None,
+) -> quality.Features:
+    """What an encoder sees of pixels (H, W, 3) at a long side of `size` px, at the proportions of (width, height)."""
+    width, height = like or pixels.shape[1::-1]
+    judged = np.clip(resize(pixels, quality.judged_size((width, height), size)), 0, 1)
+    short = [(0, max(0, _SMALLEST - side)) for side in judged.shape[:2]]
+    return encoder(np.pad(judged, [*short, (0, 0)], mode="edge"))
 
 
 def compact_encoder() -> Encoder:

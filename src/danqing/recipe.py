@@ -84,6 +84,9 @@ class StyleSource(Source):
 LayerWeights = Annotated[dict[str, Annotated[float, Field(gt=0, le=1e6)]], Field(max_length=MAX_LAYERS)]
 """{layer: share}; shares are relative to each other."""
 
+_ADVERSARY: dict[str, Any] = {"section": "adversary"}
+"""Marks a knob of trainings in which networks play against each other."""
+
 _OPTIMIZE: dict[str, Any] = {"engine": "optimize"}
 """Marks a knob of the optimisation engine; the others hold for every engine."""
 
@@ -280,7 +283,7 @@ class TrainRecipe(Knobs):
     name: str = Field(default="", pattern=r"^[\w.-]*$", max_length=60)
     styles: tuple[Source, ...] = Field(default=(), max_length=256)
 
-    method: Literal["pastiche", "johnson"] = "pastiche"
+    method: Literal["pastiche", "johnson", "cyclegan", "pairs", "gan"] = "pastiche"
     from_scratch: bool = False
     steps: int | None = Field(default=None, ge=1, le=100_000_000)
     epochs: float | None = Field(default=None, gt=0, le=100_000)
@@ -300,6 +303,20 @@ class TrainRecipe(Knobs):
 
     losses: Literal["danqing", "pytorch-examples", "jcjohnson"] = "danqing"
 
+    width: int = Field(default=64, ge=8, le=256, json_schema_extra=_ADVERSARY)
+    blocks: int | None = Field(default=None, ge=1, le=32, json_schema_extra=_ADVERSARY)
+    layers: int = Field(default=3, ge=1, le=5, json_schema_extra=_ADVERSARY)
+    game: Literal["lsgan", "hinge"] = Field(default="lsgan", json_schema_extra=_ADVERSARY)
+    adversary_weight: float = Field(default=1.0, ge=0, le=1e6, json_schema_extra=_ADVERSARY)
+    cycle_weight: float = Field(default=10.0, ge=0, le=1e6, json_schema_extra=_ADVERSARY)
+    identity_weight: float = Field(default=0.5, ge=0, le=1e6, json_schema_extra=_ADVERSARY)
+    l1_weight: float = Field(default=100.0, ge=0, le=1e6, json_schema_extra=_ADVERSARY)
+    pool: int = Field(default=50, ge=0, le=10_000, json_schema_extra=_ADVERSARY)
+    augment: bool = Field(default=False, json_schema_extra=_ADVERSARY)
+    penalty_weight: float = Field(default=1.0, ge=0, le=1e6, json_schema_extra=_ADVERSARY)
+    penalty_every: int = Field(default=16, ge=1, le=10_000, json_schema_extra=_ADVERSARY)
+    ema: float | None = Field(default=None, ge=0, lt=1, json_schema_extra=_ADVERSARY)
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         lines = []
@@ -311,7 +328,7 @@ class TrainRecipe(Knobs):
             lines.append(text("recipe.bad_one_style"))
         if self.method != "pastiche" and self.temporal_weight:
             lines.append(text("recipe.bad_temporal", method=self.method))
-        if self.method == "pastiche" and self.losses != "danqing":
+        if self.method != "johnson" and self.losses != "danqing":
             lines.append(text("recipe.bad_losses", losses=self.losses))
         if lines:
             raise PydanticCustomError("danqing", "{line}", {"line": "; ".join(lines)})

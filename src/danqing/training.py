@@ -1,6 +1,6 @@
 """Training: a network that is ordered, before it learns anything.
 
-Paintings, a folder of photographs and knobs go in; `prepare` reads and checks them, finds the folder of the run, and
+Paintings, folders of pictures and knobs go in; `prepare` reads and checks them, finds the folder of the run, and
 says what will happen; `Training.run` trains. A run that was begun is gone on with from its folder alone. This module
 knows no network and no terminal: progress is a report handed to `on_report`.
 """
@@ -16,6 +16,7 @@ from typing import Any
 
 from danqing import catalog, engines, inputs
 from danqing.card import Card, LearntStyle
+from danqing.collection import Collection, alike, paired, survey
 from danqing.errors import ModelMissing, UsageError
 from danqing.files import atomic_write, shown
 from danqing.image import mask
@@ -30,6 +31,9 @@ RECIPE, FACTS, PAINTINGS = "train.toml", "run.json", "paintings"
 
 BUDGETS = frozenset({"steps", "epochs", "hours"})
 """Knobs that each say how long."""
+
+TRANSLATIONS = frozenset({"cyclegan", "pairs"})
+"""Methods that learn from collections of pictures what turns one kind into another."""
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -47,6 +51,7 @@ class Training:
         photos: the folder of photographs; None = those that danqing draws itself.
         folder: of the run.
         device: where it learns.
+        kinds: for a translation, the pictures of each kind.
         notes: what had to be decided, a line each.
     """
 
@@ -55,7 +60,15 @@ class Training:
     photos: Path | None
     folder: Path
     device: str
+    kinds: tuple[Collection, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """The names of the styles that it makes."""
+        if self.recipe.method == "cyclegan":
+            return f"{self.recipe.name}-a2b", f"{self.recipe.name}-b2a"
+        return tuple(style.name for _, style in self.paintings) or (self.recipe.name,)
 
     def run(self, on_report: Callable[[Any], bool | None] | None = None) -> Card | None:
         """Train; the model's card, or None when `on_report` stopped it before the end.
@@ -68,6 +81,8 @@ class Training:
             self.paintings,
             photos=self.photos,
             folder=self.folder,
+            kinds=self.kinds,
+            names=self.makes,
             device=self.device,
             on_report=on_report,
         )
@@ -78,6 +93,9 @@ def prepare(
     paintings: Sequence[PictureSource] = (),
     *,
     photos: str | Path | None = None,
+    domains: Sequence[str | Path] = (),
+    pairs: Sequence[str | Path] = (),
+    collection: str | Path | None = None,
     name: str | None = None,
     folder: str | Path | None = None,
     resume: str | Path | None = None,
@@ -90,10 +108,14 @@ def prepare(
     Args:
         paintings: paths or pictures, one network for all.
         photos: a folder of photographs, searched with its sub-folders; None = pictures that danqing draws itself.
-        name: what the style will be called; by default as the painting's file.
+            For `pairs` without pairs, photographs that are aged to learn the way back.
+        domains: for `cyclegan`, the folders of both kinds.
+        pairs: for `pairs`, the folders of what is and what is to be; pictures of one name belong together.
+        collection: for `gan`, a folder of paintings.
+        name: what the style will be called; by default as the painting's file, or the folders.
         folder: for the run; by default `runs/NAME` in danqing's own folder.
         resume: the folder of a run to go on with, instead of paintings.
-        preset: `pytorch-examples` or `jcjohnson`.
+        preset: `pytorch-examples`, `jcjohnson` or `light`.
         device: `auto`, `cpu`, `cuda` or `mps`.
         knobs: fields of `TrainRecipe`.
 
@@ -101,25 +123,31 @@ def prepare(
         DanqingError: one line that says what is wrong.
     """
     given = {key: value for key, value in knobs.items() if value is not None}
-    if given.keys() & BUDGETS:  # instead of the preset's, or of what the run began with
-        given = dict.fromkeys(BUDGETS) | given
     if device not in DEVICES:
         raise UsageError(text("train.no_device", name=shown(device), known=", ".join(DEVICES)))
     if resume is not None:
-        if paintings or photos or name or folder or preset:
+        if paintings or photos or domains or pairs or collection or name or folder or preset:
             raise UsageError(text("train.resume_alone"))
         return _resumed(Path(resume), given, device=device)
+    chosen = PRESETS[_known(preset)] if preset else {}
+    method = str((chosen | given).get("method", "pastiche"))
+    recipe = TrainRecipe().turned(_later(METHODS.get(method, {}), chosen, given))
+    _belong(method, paintings=paintings, photos=photos, domains=domains, pairs=pairs, collection=collection)
+    if method in TRANSLATIONS:
+        folders = domains or pairs or [str(photos)]
+        return _translating(recipe, folders, name=name, folder=folder, device=device)
+    if collection is not None:
+        paintings = survey(collection, least=LEAST_PAINTING).files
     if not paintings:
         raise UsageError(text("train.no_painting"))
-    recipe = TrainRecipe(**PRESETS[_known(preset)]) if preset else TrainRecipe()
     read = [inputs.read(source) for source in paintings]
     stems = [catalog.clean(Path(one.source.name).stem) for one in read]
-    called = name or stems[0]
+    called = name or (catalog.clean(Path(collection).name) if collection is not None else stems[0])
     known = {card.name for card in catalog.cards()}
     if called in known | {entry.name for entry in catalog.styles()}:
         raise UsageError(text("train.name_taken", name=called))
-    recipe = recipe.turned({"name": called, "styles": tuple(one.source for one in read)} | given)
-    if recipe.method == "pastiche" and not recipe.from_scratch and "pastiche" not in known:
+    recipe = recipe.turned({"name": called, "styles": tuple(one.source for one in read)})
+    if recipe.method != "johnson" and not recipe.from_scratch and "pastiche" not in known:
         raise ModelMissing(text("train.no_network"))
     names = [called] if len(read) == 1 else [f"{called}-{stem}" for stem in stems]
     if len(set(names)) < len(names):
@@ -146,7 +174,89 @@ def prepare(
     return training
 
 
+def _later(*layers: dict[str, Any]) -> dict[str, Any]:
+    """Knobs of which later ones count; how long is said in one way only."""
+    found: dict[str, Any] = {}
+    for layer in layers:
+        found = found | (dict.fromkeys(BUDGETS) if layer.keys() & BUDGETS else {}) | layer
+    return found
+
+
+def _belong(method: str, **given: Any) -> None:
+    """Refuse pictures that a method does not learn from, and their lack."""
+    takes = TAKES.get(method, frozenset({"paintings", "photos"}))
+    if wrong := [name for name, value in given.items() if value and name not in takes]:
+        raise UsageError(text("train.not_taken", method=method, options=", ".join(OPTIONS[name] for name in wrong)))
+    if method in TAKES and not any(given[name] for name in takes - ({"photos"} if method == "gan" else set())):
+        raise UsageError(text(f"train.needs_{method}"))
+
+
+TAKES = {
+    "cyclegan": frozenset({"domains"}),
+    "pairs": frozenset({"pairs", "photos"}),
+    "gan": frozenset({"paintings", "photos", "collection"}),
+}
+"""What methods learn from, where it is not paintings and photographs."""
+
+OPTIONS = {
+    "paintings": "PAINTING",
+    "photos": "--photos",
+    "domains": "--domain-a, --domain-b",
+    "pairs": "--pairs",
+    "collection": "--paintings",
+}
+"""What the command line calls them."""
+
+
+def _translating(
+    recipe: TrainRecipe, folders: Sequence[str | Path], *, name: str | None, folder: str | Path | None, device: str
+) -> Training:
+    """A translation that is ordered."""
+    kinds = _surveyed(recipe, folders)
+    called = name or "-".join(catalog.clean(kind.folder.name) for kind in kinds)
+    run = Path(folder) if folder is not None else catalog.home() / "runs" / called
+    small = sum(kind.left_out for kind in kinds)
+    training = Training(
+        recipe=recipe.turned({"name": called}),
+        paintings=(),
+        photos=None,
+        folder=run,
+        device=device,
+        kinds=kinds,
+        notes=(text("train.note_left_out", count=small, least=recipe.crop),) if small else (),
+    )
+    taken = {card.name for card in catalog.cards()} | {entry.name for entry in catalog.styles()}
+    for made in training.makes:
+        if made in taken:
+            raise UsageError(text("train.name_taken", name=made))
+    if (run / RECIPE).exists():
+        raise UsageError(text("train.begun", folder=shown(run)))
+    _begin(training)
+    return training
+
+
+def _surveyed(recipe: TrainRecipe, folders: Sequence[str | Path]) -> tuple[Collection, ...]:
+    """The pictures of each kind."""
+    kinds = tuple(survey(one, least=recipe.crop) for one in folders)
+    if len(kinds) > 1:
+        alike(*kinds)
+    if recipe.method == "pairs" and len(kinds) > 1:
+        kinds = paired(*kinds)
+    return tuple(kind.spread(recipe.subset) for kind in kinds)
+
+
+LEAST_PAINTING = 64
+"""px: shorter side of a painting that is learnt from."""
+
+METHODS: dict[str, dict[str, Any]] = {
+    "cyclegan": {"batch": 1, "epochs": 200.0},
+    "pairs": {"batch": 1, "epochs": 200.0},
+    "gan": {"augment": True, "width": 32, "adversary_weight": 0.1, "crop": 192},
+}
+"""Knobs that are another's by default: of the papers, where there is one."""
+
 PRESETS: dict[str, dict[str, Any]] = {
+    "light": {"width": 32, "blocks": 4, "layers": 2, "crop": 128, "steps": 6000, "ema": 0.995},
     "pytorch-examples": {"method": "johnson", "losses": "pytorch-examples", "epochs": 2.0, "learning_rate": 1e-3},
     "jcjohnson": {
         "method": "johnson",
@@ -156,7 +266,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "style_size": 256,
     },
 }
-"""The knobs of older tools, as their scripts have them."""
+"""The knobs of older tools, as their scripts have them; and what a processor without a graphics card finishes."""
 
 
 def _known(preset: str) -> str:
@@ -176,7 +286,11 @@ def _begin(training: Training) -> None:
     for picture, style in training.paintings:
         picture.save(folder / f"{style.name}.png", overwrite=True)
     photos = str(training.photos) if training.photos else None
-    facts = {"photos": photos, "styles": [style.model_dump() for _, style in training.paintings]}
+    facts = {
+        "photos": photos,
+        "styles": [style.model_dump() for _, style in training.paintings],
+        "kinds": [str(kind.folder) for kind in training.kinds],
+    }
     for name, data in ((FACTS, json.dumps(facts, indent=1)), (RECIPE, training.recipe.to_toml(complete=True))):
         with atomic_write(training.folder / name, overwrite=True) as stream:
             stream.write(data.encode())
@@ -191,11 +305,13 @@ def _resumed(folder: Path, given: dict[str, Any], *, device: str) -> Training:
     if fixed:
         raise UsageError(text("train.fixed", knobs=", ".join(sorted(fixed))))
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    recipe = recipe.turned(_later(given))
     styles = [LearntStyle.model_validate(values) for values in facts["styles"]]
     return Training(
-        recipe=recipe.turned(given),
+        recipe=recipe,
         paintings=[(Picture.load(folder / PAINTINGS / f"{style.name}.png"), style) for style in styles],
         photos=Path(facts["photos"]) if facts["photos"] else None,
         folder=folder,
         device=device,
+        kinds=_surveyed(recipe, facts.get("kinds", [])),
     )

@@ -10,7 +10,8 @@ import typer
 
 from danqing.cli import console, progress
 from danqing.cli.options import Json, single
-from danqing.evaluation import Verdict
+from danqing.errors import UsageError
+from danqing.evaluation import Likeness, Verdict, likeness
 from danqing.evaluation import evaluate as judge_styles
 from danqing.messages import text
 
@@ -19,12 +20,20 @@ def evaluate(
     names: Annotated[list[str], typer.Argument(metavar="STYLE|MODEL...", show_default=False)],
     photos: Annotated[Path, typer.Option("--photos", metavar="DIR", show_default=False)],
     paintings: Annotated[Path | None, typer.Option("--paintings", metavar="DIR", show_default=False)] = None,
+    collection: Annotated[Path | None, typer.Option("--collection", metavar="DIR", show_default=False)] = None,
     count: Annotated[int, typer.Option("--count", metavar="N", min=1, show_default=False)] = 40,
     size: Annotated[int, typer.Option("--size", metavar="N", min=64, max=4096, show_default=False)] = 512,
     equivalent: Annotated[int, typer.Option("--equivalent", metavar="N", min=0, show_default=False)] = 0,
     json: Json = False,
 ) -> None:
     """Judge; what the options mean stands in the catalogues."""
+    if collection is not None:
+        if paintings is not None or equivalent:
+            raise UsageError(text("train.collection_alone"))
+        with progress.counting() as on_progress:
+            found = likeness(names, photos, collection, count=count, size=size, on_progress=on_progress)
+        put([beside(one) for one in found], ("style", "content", "frechet", "before"), json=json)
+        return
     with progress.counting() as on_progress:
         verdicts = judge_styles(
             names,
@@ -35,12 +44,29 @@ def evaluate(
             equivalent=equivalent,
             on_progress=on_progress,
         )
-    if json:
-        console.put_json([values(verdict) for verdict in verdicts])
-        return
     heads = ("style", "content", "distance", "art", "transfer", "failed", *(("equivalent",) if equivalent else ()))
-    rows = [[str(_short(values(verdict)[head])) for head in heads] for verdict in verdicts]
+    put([values(verdict) for verdict in verdicts], heads, json=json)
+
+
+def put(found: list[dict[str, object]], heads: tuple[str, ...], *, json: bool) -> None:
+    """What was measured, as a table or as JSON."""
+    if json:
+        console.put_json(found)
+        return
+    rows = [[str(_short(one[head])) for head in heads] for one in found]
     console.table([[text(f"train.head_{head}") for head in heads], *rows])
+
+
+def beside(one: Likeness) -> dict[str, object]:
+    """A likeness as `--json` tells it."""
+    content = statistics.median(one.content)
+    return {
+        "style": one.name,
+        "photos": len(one.content),
+        "content": content,
+        "frechet": one.frechet,
+        "before": one.before,
+    }
 
 
 def values(verdict: Verdict) -> dict[str, object]:

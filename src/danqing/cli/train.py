@@ -1,4 +1,4 @@
-"""`danqing train`: paintings and a folder of photographs in, a model that `--style NAME` paints with out.
+"""`danqing train`: paintings or folders of pictures in, a model that `--style NAME` paints with out.
 
 The options that turn knobs are made from the fields of `TrainRecipe`; only what concerns files is written here.
 """
@@ -22,6 +22,7 @@ from danqing.cli.interrupt import listening
 from danqing.cli.options import Json, Verb, single
 from danqing.cli.paint import default_of
 from danqing.cli.progress import EVERY, EVERY_VERBOSE, duration
+from danqing.errors import UsageError
 from danqing.files import shown
 from danqing.messages import text
 from danqing.problems import bare, bounds, choices
@@ -29,6 +30,10 @@ from danqing.recipe import TrainRecipe
 from danqing.training import Training, prepare
 
 KNOBS = {name: f for name, f in TrainRecipe.model_fields.items() if name not in ("version", "name", "styles")}
+
+
+UNTOLD = frozenset({"loss", "gradient", "tv", "range", "promise", "tone", "loss_judge", "gradient_judge", "steepness"})
+"""Terms that stand in the log alone."""
 
 
 class TrainVerb(Verb):
@@ -46,12 +51,20 @@ class TrainVerb(Verb):
 
     def section(self, name: str) -> str:
         """Knobs stand apart from what concerns files."""
-        return text("cli.section_knobs") if name in KNOBS else super().section(name)
+        if name not in KNOBS:
+            return super().section(name)
+        extra = KNOBS[name].json_schema_extra
+        adversary = isinstance(extra, dict) and extra.get("section") == "adversary"
+        return text("cli.section_adversary" if adversary else "cli.section_knobs")
 
 
 def train(
     paintings: Annotated[list[Path] | None, typer.Argument(metavar="PAINTING", show_default=False)] = None,
     photos: Annotated[Path | None, typer.Option("--photos", metavar="DIR", show_default=False)] = None,
+    domain_a: Annotated[Path | None, typer.Option("--domain-a", metavar="DIR", show_default=False)] = None,
+    domain_b: Annotated[Path | None, typer.Option("--domain-b", metavar="DIR", show_default=False)] = None,
+    pairs: Annotated[tuple[Path, Path] | None, typer.Option("--pairs", metavar="DIR DIR", show_default=False)] = None,
+    collection: Annotated[Path | None, typer.Option("--paintings", metavar="DIR", show_default=False)] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", show_default=False)] = None,
     folder: Annotated[Path | None, typer.Option("--folder", metavar="DIR", show_default=False)] = None,
     resume: Annotated[Path | None, typer.Option("--resume", metavar="DIR", show_default=False)] = None,
@@ -64,6 +77,9 @@ def train(
     order = prepare(
         paintings or (),
         photos=photos,
+        domains=domains(domain_a, domain_b),
+        pairs=pairs or (),
+        collection=collection,
         name=name,
         folder=folder,
         resume=resume,
@@ -76,8 +92,7 @@ def train(
     for note in order.notes:
         console.say(note)
     recipe = order.recipe
-    fields = {"name": recipe.name, "method": recipe.method, "paintings": len(order.paintings)}
-    console.say(text("train.begins", folder=shown(order.folder), **fields))
+    console.say(text("train.begins", folder=shown(order.folder), name=recipe.name, what=what_of(order)))
     began = time.monotonic()
     last: Any = None
     with listening() as interrupt, showing(recipe.batch) as show:
@@ -97,11 +112,31 @@ def train(
         steps = {"step": last.step, "steps": last.steps}
         console.tell(text("train.stopped", folder=shown(order.folder), **steps))
     else:
-        style = order.paintings[0][1].name
-        console.say(text("train.done", name=card.name, style=style, seconds=duration(seconds)))
+        styles = " | ".join(order.makes[:2])
+        console.say(text("train.done", name=recipe.name, style=styles, seconds=duration(seconds)))
     report(order, card, last, seconds, json=json)
     if interrupt.code is not None:
         raise typer.Exit(interrupt.code)
+
+
+def domains(a: Path | None, b: Path | None) -> tuple[Path, ...]:
+    """Both folders, or none.
+
+    Raises:
+        UsageError: one of them is missing.
+    """
+    if (a is None) != (b is None):
+        raise UsageError(text("train.needs_cyclegan"))
+    return () if a is None or b is None else (a, b)
+
+
+def what_of(order: Training) -> str:
+    """What is learnt from, in few words."""
+    if not order.kinds:
+        return text("train.of_paintings", method=order.recipe.method, count=len(order.paintings))
+    counts = " + ".join(str(len(kind.files)) for kind in order.kinds)
+    fields = {"channels": order.kinds[0].channels, "depth": order.kinds[0].depth, "crop": order.recipe.crop}
+    return text("train.of_kinds", method=order.recipe.method, count=counts, **fields)
 
 
 def report(order: Training, card: Card | None, last: Any, seconds: float, *, json: bool) -> None:
@@ -109,7 +144,7 @@ def report(order: Training, card: Card | None, last: Any, seconds: float, *, jso
     if json:
         found = {
             "name": order.recipe.name,
-            "styles": [style.name for _, style in order.paintings],
+            "styles": list(order.makes),
             "folder": str(order.folder),
             "complete": card is not None,
             "step": last.step if last else None,
@@ -157,7 +192,7 @@ def line_of(report: Any, batch: int) -> str:
     """A step in one line."""
     rate = f"{report.per_second * batch:.1f}"
     line = text("train.step", step=report.step, steps=report.steps, rate=rate, remaining=duration(report.remaining))
-    terms = "  ".join(f"{name} {value:.3g}" for name, value in report.terms.items() if name in ("content", "style"))
+    terms = "  ".join(f"{name} {value:.3g}" for name, value in report.terms.items() if name not in UNTOLD)
     return f"{line}  {terms}"
 
 

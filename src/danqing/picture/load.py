@@ -119,6 +119,32 @@ def read_bytes(source: str | Path | bytes | BinaryIO, name: str) -> bytes:
     return data
 
 
+def nature(path: str | Path) -> tuple[check.Size, int, int]:
+    """What a picture's file says of itself, without decoding it: (width, height) as stored, channels, bits of each.
+
+    Channels are 1 for grey, else 3; bits 8, or 16 for all that has more.
+
+    Raises:
+        BadPicture: it cannot be read.
+    """
+    called = shown(path)
+    head = read_bytes(path, called)
+    kind = _format_of(head, called)
+    if kind == "HEIC":
+        values = heif.decode(head, name=called, max_pixels=None).values
+        return (values.shape[1], values.shape[0]), 1 if values.shape[2] < 3 else 3, 8 * values.dtype.itemsize
+    with (
+        pillow_kept_quiet(),
+        libtiff_kept_quiet(kind),
+        _one_line(called, kind),
+        Image.open(io.BytesIO(head), formats=(kind,)) as image,
+    ):
+        raws = [t.args if isinstance(t.args, str) else t.args[0] for t in getattr(image, "tile", []) if t.args]
+        deep = image.mode[0] in "IF" or (kind in ("PNG", "TIFF") and any("16" in str(raw) for raw in raws))
+        grey = image.mode[0] in "IF1" or image.mode in ("L", "LA", "La")
+        return image.size, 1 if grey else 3, 16 if deep else 8
+
+
 def _from_bytes(data: bytes, name: str, *, keep_gps: bool, max_pixels: int | None) -> Picture:
     kind = _format_of(data, name)
     size = _check(data, kind, name)

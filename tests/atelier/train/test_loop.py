@@ -19,7 +19,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: nothing can be trained")
 
 from danqing.atelier.train import checkpoints  # noqa: E402
-from danqing.atelier.train.loop import Loop, Plan, Report  # noqa: E402
+from danqing.atelier.train.loop import Loop, Plan, Player, Report  # noqa: E402
 from danqing.errors import RunFailed  # noqa: E402
 from danqing.files import sha256  # noqa: E402
 
@@ -40,12 +40,49 @@ class Line:
         return error, {"error": error}
 
 
+class Rivals:
+    """Two players: one follows a curve, the other follows the first, and both are told what was two steps before."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(2)
+        self.model = torch.nn.ModuleDict(
+            {
+                "first": torch.nn.Linear(4, 1),
+                "second": torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 1)),
+            }
+        )
+        self.memory: list[torch.Tensor] = []
+
+    @property
+    def players(self) -> tuple[Player, Player]:
+        return Player(name="first", loss=self.lead), Player(name="second", loss=self.follow, pace=0.5)
+
+    def lead(self, step: int, *, rank: int, world: int) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+        self.x = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))[rank::world]
+        mine, theirs = self.model["first"](self.x), self.model["second"](self.x)
+        assert not any(value.requires_grad for value in self.model["second"].parameters())
+        error = (mine - self.x.square().sum(1, keepdim=True)).square().mean() - 0.1 * (mine - theirs).square().mean()
+        self.made = mine.detach().mean()
+        return error, {"lead": error}
+
+    def follow(self, step: int, *, rank: int, world: int) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+        self.memory = [*self.memory, self.made][-3:]
+        error = (self.model["second"](self.x) - self.memory[0]).square().mean()
+        return error, {"follow": error}
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return {"memory": torch.stack(self.memory)} if self.memory else {}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        self.memory = list(state["memory"]) if state else []
+
+
 PLAN = Plan(seed=4, steps=40, learning_rate=3e-2, warmup=5, ema=0.9, save_every=10)
 
 
-def trained(folder: Path, *, stop_at: int | None = None) -> Loop:
+def trained(folder: Path, *, stop_at: int | None = None, rivals: bool = False) -> Loop:
     folder.mkdir(exist_ok=True)
-    loop = Loop(Line(), PLAN, folder)
+    loop = Loop(Rivals() if rivals else Line(), PLAN, folder)
     loop.resume()
     loop.run(lambda report: report.step != stop_at)
     return loop
@@ -70,9 +107,23 @@ def test_it_learns_and_the_average_follows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("at", [1, 13, 20, 39])
-def test_a_run_that_was_stopped_ends_like_one_that_was_not(tmp_path: Path, at: int) -> None:
-    trained(tmp_path / "parts", stop_at=at)
-    assert same(trained(tmp_path / "parts"), trained(tmp_path / "whole"))
+@pytest.mark.parametrize("rivals", [False, True])
+def test_a_run_that_was_stopped_ends_like_one_that_was_not(tmp_path: Path, at: int, rivals: bool) -> None:
+    trained(tmp_path / "parts", stop_at=at, rivals=rivals)
+    assert same(trained(tmp_path / "parts", rivals=rivals), trained(tmp_path / "whole", rivals=rivals))
+
+
+def test_every_player_learns_by_its_own_optimiser(tmp_path: Path) -> None:
+    loop = Loop(Rivals(), replace(PLAN, warmup=1, schedule="linear", betas=(0.5, 0.999), clip=None), tmp_path)
+    assert loop.learning_rate() == PLAN.learning_rate
+    told = loop.take_step()
+    assert set(told) == {"lead", "loss", "gradient", "follow", "loss_second", "gradient_second"}
+    assert [sorted({name.split(".")[0] for name in turn.learning}) for turn in loop.turns] == [["first"], ["second"]]
+    assert [turn.optimizer.param_groups[0]["lr"] for turn in loop.turns] == [0.03, 0.015]
+    assert all(value.requires_grad for value in loop.learning.values())
+    loop.step = 30
+    assert loop.learning_rate() == pytest.approx(0.5 * PLAN.learning_rate)
+    assert "method.memory" in loop.state()
 
 
 def test_the_numbers_getting_out_of_hand_are_told_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -150,14 +201,14 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from tests.atelier.train.test_loop import trained
-loop = trained(Path(sys.argv[1]))
+loop = trained(Path(sys.argv[1]), rivals=True)
 """
 
 
 def test_killed_at_any_moment_it_ends_the_same(tmp_path: Path) -> None:
     """SIGKILL `KILLS` times at growing delays after the first checkpoint appears, some of them inside a save."""
     torch.set_num_threads(1)
-    whole = trained(tmp_path / "whole")
+    whole = trained(tmp_path / "whole", rivals=True)
     folder = tmp_path / "killed"
     root = Path(__file__).parents[3]
     for attempt in range(KILLS):
@@ -172,7 +223,7 @@ def test_killed_at_any_moment_it_ends_the_same(tmp_path: Path) -> None:
             time.sleep(0.0005)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert same(trained(folder), whole)
+    assert same(trained(folder, rivals=True), whole)
     assert sha256(folder / "step-00000040" / "state.safetensors") == sha256(
         tmp_path / "whole" / "step-00000040" / "state.safetensors"
     )

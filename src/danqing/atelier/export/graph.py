@@ -1,6 +1,6 @@
 """An ONNX graph that is written out by hand: nodes and weights are added, bytes come out.
 
-Weights are stored in float16 and computed with in float32. This module knows no network.
+Weights are stored in float16 unless told otherwise, and computed with in float32. This module knows no network.
 """
 
 from __future__ import annotations
@@ -21,9 +21,14 @@ OPSET = 17
 
 
 class Graph:
-    """A graph on its way; values are called by their names."""
+    """A graph on its way; values are called by their names.
 
-    def __init__(self) -> None:
+    Args:
+        whole: weights are stored in float32.
+    """
+
+    def __init__(self, *, whole: bool = False) -> None:
+        self.whole = whole
         self.nodes: list[NodeProto] = []
         self.weights: list[TensorProto] = []
         self._stored: set[str] = set()
@@ -64,7 +69,9 @@ class Graph:
         return self.constant(np.array(value, dtype=np.float32))
 
     def half(self, value: NDArray[np.float32], name: str) -> str:
-        """Weights stored in float16."""
+        """Weights stored in float16, unless they are to stay whole."""
+        if self.whole:
+            return self.constant(value, name)
         stored = self.constant(value.astype(np.float16), f"{name}.f16")
         return self.add("Cast", stored, name=name, to=TensorProto.FLOAT)
 

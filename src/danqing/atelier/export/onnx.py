@@ -24,6 +24,7 @@ from danqing.atelier.nets.pastiche import (
     PasticheNet,
 )
 from danqing.atelier.nets.predictor import REACH, USUAL, Predictor
+from danqing.atelier.nets.resnet import Block, ResnetGenerator
 
 
 def encoder_to_onnx(encoder: VGG, layers: Sequence[str]) -> bytes:
@@ -56,6 +57,19 @@ def johnson_to_onnx(net: Johnson) -> bytes:
     same.
     """
     return _Johnson(net).model()
+
+
+def generator_to_onnx(net: ResnetGenerator, *, whole: bool = False) -> bytes:
+    """A generator of CycleGAN as a serialised ONNX model.
+
+    In: `picture` float32 (N, 3, H, W) in -1..1, sides multiples of 4 and 8 px at least; one for grey pictures takes
+    the mean of the colours. Out: `painting`, the same; a grey one has it three times.
+
+    Args:
+        net: on the processor.
+        whole: store weights in float32 instead of float16, for pictures of 16 bits.
+    """
+    return _Generator(net, whole=whole).model()
 
 
 def predictor_to_onnx(predictor: Predictor) -> bytes:
@@ -345,3 +359,72 @@ class _Johnson:
         """A picture continued by reflection."""
         pads = self.graph.constant(np.array([0, 0, margin, margin, 0, 0, margin, margin], dtype=np.int64))
         return self.graph.add("Pad", x, pads, mode="reflect")
+
+
+class _Generator:
+    """The graph of a generator, node by node as in `nets/resnet.py`."""
+
+    def __init__(self, net: ResnetGenerator, *, whole: bool) -> None:
+        self.net, self.graph = net, Graph(whole=whole)
+
+    def model(self) -> bytes:
+        """The serialised model."""
+        graph, net = self.graph, self.net
+        x = "picture"
+        if net.channels == 1:
+            x = graph.add("ReduceMean", x, axes=[1], keepdims=1)
+        x = self.risen(self.layer(x, net.first, "first", margin=3), net.width)
+        for place, layer in enumerate(net.down):
+            x = self.risen(self.layer(x, layer, f"down.{place}"), net.width * 2 ** (place + 1))
+        for place, block in enumerate(net.blocks):
+            x = self.block(x, block, f"blocks.{place}")
+        for place, layer in enumerate(net.up):
+            x = self.risen(self.doubled(x, layer, f"up.{place}"), net.width * 2 ** (1 - place))
+        painted = self.layer(x, net.last, "last", margin=3)
+        if net.channels == 1:
+            painted = graph.add("Concat", *[graph.add("Tanh", painted)] * 3, axis=1, name="painting")
+        else:
+            graph.add("Tanh", painted, name="painting")
+        picture, painting = (value(name, ["pictures", 3, "height", "width"]) for name in ("picture", "painting"))
+        return graph.model([picture], [painting], name="generator")
+
+    def block(self, x: str, block: nn.Module, name: str) -> str:
+        """A residual block."""
+        if not isinstance(block, Block):
+            raise TypeError(f"{name} is a {type(block).__name__}")
+        width = 4 * self.net.width
+        inner = self.risen(self.layer(x, block.first, f"{name}.first", margin=1), width)
+        found = self.normed(self.layer(inner, block.second, f"{name}.second", margin=1), width)
+        return self.graph.add("Add", x, found)
+
+    def layer(self, x: str, layer: nn.Module, name: str, *, margin: int = 0) -> str:
+        """A convolution, after reflecting the border by `margin` px."""
+        if not isinstance(layer, nn.Conv2d):
+            raise TypeError(f"{name} is a {type(layer).__name__}")
+        if margin:
+            pads = np.array([0, 0, margin, margin, 0, 0, margin, margin], dtype=np.int64)
+            x = self.graph.add("Pad", x, self.graph.constant(pads, f"margin.{margin}"), mode="reflect")
+        return self.graph.convolution(x, layer, name, pads=0 if margin else None)
+
+    def doubled(self, x: str, layer: nn.Module, name: str) -> str:
+        """A transposed convolution."""
+        if not isinstance(layer, nn.ConvTranspose2d) or layer.bias is None:
+            raise TypeError(f"{name} is a {type(layer).__name__}")
+        graph = self.graph
+        weight, bias = (
+            graph.half(part.detach().float().numpy(), f"{name}.{which}")
+            for which, part in (("weight", layer.weight), ("bias", layer.bias))
+        )
+        return graph.add("ConvTranspose", x, weight, bias, strides=[2, 2], pads=[1] * 4, output_padding=[1, 1])
+
+    def risen(self, x: str, width: int) -> str:
+        """Normalised, and nothing below 0."""
+        return self.graph.add("Relu", self.normed(x, width))
+
+    def normed(self, x: str, width: int) -> str:
+        """Instance normalisation without scale and shift."""
+        scale, shift = (
+            self.graph.constant(np.full(width, v, dtype=np.float32), f"{name}.{width}")
+            for name, v in (("ones", 1), ("zeros", 0))
+        )
+        return self.graph.add("InstanceNormalization", x, scale, shift, epsilon=1e-5)

@@ -244,6 +244,13 @@ class Teaching(nn.Module):
 
         With motions (N, 2, 3) each photo is followed by a frame that moved so, which is to be painted alike.
         """
+        _, total, terms = self.learnt(photos, look, motions)
+        return total, terms
+
+    def learnt(
+        self, photos: Tensor, look: Look, motions: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The same, and before it what was painted, without its margins."""
         vectors = self.vectors(look)
         own = slice(LEARNING_MARGIN, -LEARNING_MARGIN)
         whole, promised = self.net.paint(photos, vectors, margin=LEARNING_MARGIN)
@@ -255,7 +262,8 @@ class Teaching(nn.Module):
             now, _ = self.net.paint(motion.following(photos, motions), vectors, margin=LEARNING_MARGIN)
             more["temporal"] = motion.flicker(inside, now[:, :, own, own], motions)
             weights["temporal"] = self.lesson.temporal_weight
-        return total + torch.stack([weights[name] * term for name, term in more.items()]).sum(), terms | more
+        total = total + torch.stack([weights[name] * term for name, term in more.items()]).sum()
+        return inside, total, terms | more
 
     def broken(self, whole: Tensor, promised: Mapping[str, Tensor]) -> Tensor:
         """How far paintings (N, 3, H, W) are from what the network promised of them: mean squared, of deviations."""

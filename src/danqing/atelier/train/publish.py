@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from danqing.atelier.export.onnx import johnson_to_onnx, pastiche_to_onnx, predictor_to_onnx
+from danqing.atelier.export.onnx import generator_to_onnx, johnson_to_onnx, pastiche_to_onnx, predictor_to_onnx
 from danqing.atelier.nets.johnson import Johnson
 from danqing.atelier.nets.pastiche import Conditional, PasticheNet
 from danqing.atelier.nets.predictor import Predictor
+from danqing.atelier.nets.resnet import ResnetGenerator
 from danqing.card import Card, LearntStyle
 from danqing.engines import onnx
 from danqing.errors import RunFailed
@@ -138,6 +139,56 @@ def johnson(
         parity={"painting": round(difference, 6)},
         multiple_of=4,
         min_size=48,
+    )
+    (folder / f"{name}.toml").write_text(card.to_toml(), encoding="utf-8")
+    return card
+
+
+def generator(
+    net: ResnetGenerator,
+    folder: Path,
+    *,
+    name: str,
+    depth: int,
+    origin: str,
+    data: str,
+    license: str = "unknown",
+) -> Card:
+    """Write a generator into `folder`: `<name>.onnx` and the card `<name>.toml`, with one style of the same name.
+
+    Args:
+        net: on the processor.
+        folder: it exists.
+        depth: of the pictures that it has learnt from; with 16 bits its weights stay whole.
+        name, origin, data, license: for the card.
+
+    Raises:
+        RunFailed: the graph does not compute what torch computes.
+    """
+    graph, whole = folder / f"{name}.onnx", depth > 8
+    graph.write_bytes(generator_to_onnx(net, whole=whole))
+    x = torch.from_numpy(np.random.default_rng(0).random((1, 3, 96, 128), dtype=np.float32))
+    seen = 2 * x - 1 if net.channels == 3 else (2 * x - 1).mean(1, keepdim=True)
+    stored = ResnetGenerator(net.channels, width=net.width, blocks=len(net.blocks))
+    weights = {key: value.float() if whole else value.half().float() for key, value in net.state_dict().items()}
+    stored.load_state_dict(weights)
+    with torch.no_grad():
+        expected = stored(seen).expand(-1, 3, -1, -1).numpy()
+    difference = differing(graph, {"picture": (2 * x - 1).numpy()}, "painting", expected, allowed=2 * PARITY) / 2
+    card = Card(
+        name=name,
+        kind="pastiche",
+        file=graph.name,
+        sha256=sha256(graph),
+        styles=(LearntStyle(name=name, title=name),),
+        license=license,
+        origin=origin,
+        data=data,
+        parity={"painting": round(difference, 6)},
+        value_range=(-1.0, 1.0),
+        output_range=(-1.0, 1.0),
+        multiple_of=4,
+        min_size=16,
     )
     (folder / f"{name}.toml").write_text(card.to_toml(), encoding="utf-8")
     return card

@@ -1,8 +1,9 @@
-"""A training as a user orders it: paintings, photographs and a TrainRecipe go in, a model in the catalog comes out.
+"""A training as a user orders it: pictures and a TrainRecipe go in, a model in the catalog comes out, or two.
 
 Everything that the last step needs is tried before the first: the graph is written and compared with untrained weights,
 and the disk must hold it. What is seen on the way lies in the run's folder: the recipe, the paintings, checkpoints, a
-log, sample sheets and a plot of the losses. From there the same training goes on.
+log, sample sheets and a plot of the losses. From there the same training goes on. What is learnt from paintings is
+here too; what is learnt from collections of pictures that one kind is to become another, in `translation`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -26,11 +27,13 @@ from danqing import catalog
 from danqing.atelier import adopt
 from danqing.atelier.nets.johnson import Johnson
 from danqing.atelier.nets.pastiche import PasticheNet
+from danqing.atelier.nets.patch import StyledDiscriminator
 from danqing.atelier.nets.predictor import Predictor
 from danqing.atelier.train import publish
 from danqing.atelier.train.data import U8, Folder, Held, Pictures, square
+from danqing.atelier.train.gan import Adversary, Painters
 from danqing.atelier.train.johnson import LOSSES, Classic, OneStyle, Own
-from danqing.atelier.train.loop import Loop, OnReport, Plan, Report, joined, parted
+from danqing.atelier.train.loop import Contest, Loop, Method, OnReport, Plan, Report, joined, parted
 from danqing.atelier.train.pastiche import (
     BRUSHES,
     Judgement,
@@ -42,7 +45,9 @@ from danqing.atelier.train.pastiche import (
     stacked,
 )
 from danqing.atelier.train.rendered import Rendered
+from danqing.atelier.train.translation import Translation
 from danqing.card import Card, LearntStyle
+from danqing.collection import Collection
 from danqing.errors import RunFailed
 from danqing.files import atomic_write, shown
 from danqing.messages import text
@@ -51,10 +56,10 @@ from danqing.recipe import TrainRecipe
 
 log = logging.getLogger(__name__)
 
-STEPS = {"pastiche": 600, "johnson": 40_000}
+STEPS = {"pastiche": 600, "johnson": 40_000, "gan": 1500}
 """Steps of a method where neither steps, epochs nor hours are given."""
 
-LEARNING_RATES = {"pastiche": 3e-4, "johnson": 1e-3}
+LEARNING_RATES = {"pastiche": 3e-4, "johnson": 1e-3, "gan": 2e-4}
 
 TRIED = 3
 """Steps that are timed to turn hours into steps."""
@@ -62,28 +67,67 @@ TRIED = 3
 SHEET_PHOTOS, SHEET_SIDE = 4, 256
 """Photographs of a sample sheet, and their side in px."""
 
+COLOURS = {
+    "content": "#2f6f8f",
+    "style": "#b5462f",
+    "adversary": "#7a5195",
+    "G_A": "#b5462f",
+    "G_B": "#ef8a62",
+    "cycle_A": "#2f6f8f",
+    "cycle_B": "#67a9cf",
+    "idt_A": "#5aae61",
+    "idt_B": "#a6dba0",
+    "G_L1": "#2f6f8f",
+    "G_GAN": "#b5462f",
+    "D_A": "#762a83",
+    "D_B": "#c2a5cf",
+    "D": "#762a83",
+    "loss": "#333333",
+}
+"""The terms of objectives that are drawn."""
+
 NEEDED = 200 << 20
 """Bytes that must be free before a training begins."""
 
 
+class Work(Protocol):
+    """What is trained, and what becomes of it.
+
+    Attributes:
+        method: what learns.
+        count: pictures of an epoch.
+    """
+
+    method: Method | Contest
+    count: int
+
+    def plan(self, steps: int | None) -> Plan:
+        """How long and how fast is learnt; None = as long as is usual."""
+        ...
+
+    def written(self, loop: Loop, folder: Path) -> list[Card]:
+        """The models' files in a folder; their cards."""
+        ...
+
+    def sheet(self, loop: Loop) -> Image.Image:
+        """What is learnt so far."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What is to be trained.
+    """What is to be learnt from paintings.
 
     Attributes:
         recipe: with a name.
         styles: the paintings, uint8 (H, W, 3) each, and what is known of them.
         photos: to learn on.
-        folder: of the run; it exists.
-        device: `cpu`, `cuda` or `mps`.
         data: what was learnt on, for the card.
     """
 
     recipe: TrainRecipe
     styles: Sequence[tuple[U8, LearntStyle]]
     photos: Pictures
-    folder: Path
-    device: str
     data: str
 
 
@@ -93,16 +137,22 @@ def train(
     *,
     photos: Path | None,
     folder: Path,
+    kinds: Sequence[Collection] = (),
+    names: Sequence[str] = (),
     device: str = "auto",
     on_report: OnReport | None = None,
 ) -> Card | None:
     """Train to the end, from where the folder's newest checkpoint stands; None when it was stopped before.
+
+    Of several models that are made, the card of the first is handed back.
 
     Args:
         recipe: with a name.
         paintings: with what is known of them.
         photos: a folder; None = pictures that danqing draws itself.
         folder: of the run; it exists.
+        kinds: for a translation, the pictures of each kind.
+        names: for a translation, of the models.
         device: `auto`, `cpu`, `cuda` or `mps`.
         on_report: called after every step; returning False stops after a checkpoint.
 
@@ -111,21 +161,16 @@ def train(
         RunFailed: what the last step needs does not work here, or the numbers got out of hand.
         ModelMissing: an encoder or the network to begin with is not here.
     """
-    source: Pictures = Rendered() if photos is None else Folder.below(photos, subset=recipe.subset)
     device = joined(device)
-    what = "pictures that danqing draws" if photos is None else f"photographs of the folder {photos.name}"
-    styles = [((np.clip(p.pixels, 0, 1) * 255).round().astype(np.uint8), style) for p, style in paintings]
-    data = f"{len(source)} {what}, {len(styles)} paintings"
-    order = Order(recipe=recipe, styles=styles, photos=source, folder=folder, device=device, data=data)
-    method = opened(order)
-    loop = Loop(method, plan(order, method), folder, device=device)
+    work: Work = Translation(recipe, kinds, names) if kinds else Painting(ordered(recipe, paintings, photos))
+    loop = Loop(work.method, work.plan(steps_of(recipe, work, folder, device)), folder, device=device)
     if loop.rank == 0:
-        ready(order, loop)
+        ready(work, loop)
     loop.resume()
 
     def look(report: Report) -> bool | None:
         if loop.rank == 0 and (report.step % recipe.sample_every == 0 or report.step == report.steps):
-            sheet(order, loop).save(folder / f"sheet-{report.step:08}.png")
+            sheet(work, loop).save(folder / f"sheet-{report.step:08}.png")
             plot(folder)
         return on_report(report) if on_report is not None else None
 
@@ -135,19 +180,29 @@ def train(
         return None
     loop.model.load_state_dict(loop.averaged())
     loop.model.cpu()
-    return shipped(order, loop)
+    return shipped(work, loop)
 
 
-def shipped(order: Order, loop: Loop) -> Card:
-    """The finished model in the user's catalog."""
-    with tempfile.TemporaryDirectory(dir=order.folder) as scratch:
-        card = written(order, loop, Path(scratch))
-        target = catalog.home() / "models" / order.recipe.name
-        target.mkdir(parents=True, exist_ok=True)
-        for file in [*card.files(), f"{card.name}.toml"]:  # the card last: without it there is no model
-            with atomic_write(target / file, overwrite=True) as stream:
-                stream.write((Path(scratch) / file).read_bytes())
-    return card
+def shipped(work: Work, loop: Loop) -> Card:
+    """The finished models in the user's catalog; the card of the first."""
+    with tempfile.TemporaryDirectory(dir=loop.folder) as scratch:
+        cards = work.written(loop, Path(scratch))
+        for card in cards:
+            target = catalog.home() / "models" / card.name
+            target.mkdir(parents=True, exist_ok=True)
+            for file in [*card.files(), f"{card.name}.toml"]:  # the card last: without it there is no model
+                with atomic_write(target / file, overwrite=True) as stream:
+                    stream.write((Path(scratch) / file).read_bytes())
+    return cards[0]
+
+
+def ordered(recipe: TrainRecipe, paintings: Sequence[tuple[Picture, LearntStyle]], photos: Path | None) -> Order:
+    """Paintings and photographs, read."""
+    source: Pictures = Rendered() if photos is None else Folder.below(photos, subset=recipe.subset)
+    what = "pictures that danqing draws" if photos is None else f"photographs of the folder {photos.name}"
+    styles = [((np.clip(p.pixels, 0, 1) * 255).round().astype(np.uint8), style) for p, style in paintings]
+    data = f"{len(source)} {what}, {len(styles)} paintings"
+    return Order(recipe=recipe, styles=styles, photos=source, data=data)
 
 
 def opened(order: Order) -> Pastiches | OneStyle:
@@ -192,64 +247,102 @@ def bundled() -> tuple[PasticheNet, Predictor]:
     return adopt.pastiche(card.name, path.read_bytes(), path.with_name(card.predictor).read_bytes())
 
 
-def plan(order: Order, method: Pastiches | OneStyle) -> Plan:
-    """How long and how fast is learnt; hours are turned into steps once, and remembered in the run's folder."""
-    recipe = order.recipe
-    steps = recipe.steps or STEPS[recipe.method]
+def steps_of(recipe: TrainRecipe, work: Work, folder: Path, device: str) -> int | None:
+    """How long is learnt, if that is said; hours become steps once, and are remembered in the run's folder."""
     if recipe.epochs is not None:
-        steps = max(1, math.ceil(recipe.epochs * len(order.photos) / recipe.batch))
+        return max(1, math.ceil(recipe.epochs * work.count / recipe.batch))
     if recipe.hours is not None:
-        steps = steps_for(recipe.hours, order, method)
-    return Plan(
-        seed=recipe.seed,
-        steps=steps,
-        learning_rate=recipe.learning_rate or LEARNING_RATES[recipe.method],
-        warmup=min(100, max(1, steps // 10)),
-        ema=min(0.999, 1 - 10 / (steps + 10)),
-        save_every=recipe.save_every,
-        sample_every=recipe.sample_every,
-    )
+        return steps_for(recipe.hours, work.method, folder, device)
+    return recipe.steps
 
 
-def steps_for(hours: float, order: Order, method: Pastiches | OneStyle) -> int:
+def steps_for(hours: float, method: Method | Contest, folder: Path, device: str) -> int:
     """The steps that fit into so many hours on this machine; measured once for a run."""
-    known = order.folder / "steps.json"
+    known = folder / "steps.json"
     if known.exists():
         return int(json.loads(known.read_text(encoding="utf-8"))["steps"])
-    with tempfile.TemporaryDirectory(dir=order.folder) as scratch:
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
         kept = {name: value.clone() for name, value in method.model.state_dict().items()}
-        trial = Loop(method, Plan(steps=TRIED + 1, learning_rate=0.0), Path(scratch), device=order.device)
+        trial = Loop(method, Plan(steps=TRIED + 1, learning_rate=0.0), Path(scratch), device=device)
         trial.take_step()  # the first one warms up
         began = time.monotonic()
         for _ in range(TRIED):
             trial.take_step()
         seconds = (time.monotonic() - began) / TRIED
         method.model.load_state_dict(kept)
+        if isinstance(method, Contest):
+            method.restore({})
     steps = max(1, int(hours * 3600 / seconds))
     with atomic_write(known, overwrite=True) as stream:
         stream.write(json.dumps({"steps": steps, "seconds_per_step": round(seconds, 4)}).encode())
     return steps
 
 
-def ready(order: Order, loop: Loop) -> None:
+def ready(work: Work, loop: Loop) -> None:
     """Try with the weights as they are what the last step will do.
 
     Raises:
         RunFailed: it does not work.
     """
-    free = shutil.disk_usage(order.folder).free
+    free = shutil.disk_usage(loop.folder).free
     if free < NEEDED:
         fields = {"free": free >> 20, "needed": NEEDED >> 20}
-        raise RunFailed(text("train.disk_small", folder=shown(order.folder), **fields))
-    with tempfile.TemporaryDirectory(dir=order.folder) as scratch:
+        raise RunFailed(text("train.disk_small", folder=shown(loop.folder), **fields))
+    with tempfile.TemporaryDirectory(dir=loop.folder) as scratch:
         loop.model.cpu()
-        written(order, loop, Path(scratch))
+        work.written(loop, Path(scratch))
         loop.model.to(loop.device)
 
 
-def written(order: Order, loop: Loop, folder: Path) -> Card:
+class Painting:
+    """A work of which paintings are the model: its network paints in their styles."""
+
+    def __init__(self, order: Order) -> None:
+        self.order, self.count = order, len(order.photos)
+        self.learner = opened(order)
+        self.method: Method | Contest = self.learner
+        if order.recipe.method == "gan" and isinstance(self.learner, Pastiches):
+            self.method = against(self.learner, order.recipe)
+
+    def plan(self, steps: int | None) -> Plan:
+        """See `Work`."""
+        recipe = self.order.recipe
+        steps = steps or STEPS[recipe.method]
+        return Plan(
+            seed=recipe.seed,
+            steps=steps,
+            learning_rate=recipe.learning_rate or LEARNING_RATES[recipe.method],
+            warmup=min(100, max(1, steps // 10)),
+            ema=min(0.999, 1 - 10 / (steps + 10)) if recipe.ema is None else recipe.ema,
+            save_every=recipe.save_every,
+            sample_every=recipe.sample_every,
+        )
+
+    def written(self, loop: Loop, folder: Path) -> list[Card]:
+        """See `Work`."""
+        return [written(self.order, loop, self.learner, folder)]
+
+    def sheet(self, loop: Loop) -> Image.Image:
+        """See `Work`."""
+        return painted(self.order, self.learner, loop)
+
+
+def against(learner: Pastiches, recipe: TrainRecipe) -> Painters:
+    """A learner, and an adversary that knows its gallery."""
+    told = len(learner.teaching.predictor.mean)
+    adversary = Adversary(
+        weight=recipe.adversary_weight,
+        game=recipe.game,
+        augment=recipe.augment,
+        penalty=recipe.penalty_weight,
+        every=recipe.penalty_every,
+    )
+    return Painters(learner, StyledDiscriminator(told, width=recipe.width, layers=recipe.layers), adversary)
+
+
+def written(order: Order, loop: Loop, method: Pastiches | OneStyle, folder: Path) -> Card:
     """The model's files in a folder; its card."""
-    recipe, method = order.recipe, loop.method
+    recipe = order.recipe
     known = [style for _, style in order.styles]
     papers: dict[str, Any] = {
         "origin": f"the user's own, trained with danqing's {recipe.method}, {loop.plan.steps} steps of {recipe.batch}",
@@ -271,23 +364,28 @@ def written(order: Order, loop: Loop, folder: Path) -> Card:
 # ── what is seen on the way ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def sheet(order: Order, loop: Loop) -> Image.Image:
-    """Some photographs, painted in each style with the averaged weights."""
+def sheet(work: Work, loop: Loop) -> Image.Image:
+    """A work's sheet, with the averaged weights."""
+    kept = {name: value.detach().clone() for name, value in loop.model.state_dict().items()}
+    loop.model.load_state_dict(loop.averaged())
+    found = work.sheet(loop)
+    loop.model.load_state_dict(kept)
+    return found
+
+
+def painted(order: Order, method: Pastiches | OneStyle, loop: Loop) -> Image.Image:
+    """Some photographs, painted in each style."""
     photos = [
         square(order.photos.picture(number), SHEET_SIDE) for number in range(min(SHEET_PHOTOS, len(order.photos)))
     ]
     x = (stacked(photos).float() / 255).to(loop.device)
-    method, model = loop.method, loop.model
-    kept = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    model.load_state_dict(loop.averaged())
     rows = [x]
     with torch.no_grad():
         if isinstance(method, Pastiches):
             for vectors in method.table()[:8]:
                 rows.append(method.teaching.net(x, vectors[len(BRUSHES) // 2].expand(len(x), -1)))
         else:
-            rows.append(model.get_submodule("net")(x * 255).float() / 255)
-    model.load_state_dict(kept)
+            rows.append(method.model.get_submodule("net")(x * 255).float() / 255)
     pixels = torch.cat([torch.cat(list(row.clamp(0, 1).cpu()), 2) for row in rows], 1).permute(1, 2, 0).numpy()
     return Image.fromarray((pixels * 255).round().astype(np.uint8))
 
@@ -297,8 +395,8 @@ def plot(folder: Path) -> None:
     lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
     values = [json.loads(line) for line in lines if line.endswith("}")]
     curves = {}
-    for name in ("content", "style", "loss"):
-        points = [(one["step"], one[name]) for one in values if one.get(name)]
+    for name in COLOURS:
+        points = [(one["step"], one[name]) for one in values if one.get(name, 0) > 0]
         if points:
             size = max(1, len(points) // 100)
             groups = [points[first : first + size] for first in range(0, len(points), size)]
@@ -312,7 +410,6 @@ def plot(folder: Path) -> None:
 def drawn(curves: dict[str, list[tuple[float, float]]]) -> str:
     """Curves of (step, value) as SVG, each relative to its first value."""
     width, height, pad = 640, 320, 40
-    colours = {"content": "#2f6f8f", "style": "#b5462f", "loss": "#333333"}
     last = max((points[-1][0] for points in curves.values()), default=1)
     ratios = [math.log2(max(value / points[0][1], 1e-6)) for points in curves.values() for _, value in points]
     low, high = min([*ratios, -1]), max([*ratios, 1])
@@ -328,7 +425,7 @@ def drawn(curves: dict[str, list[tuple[float, float]]]) -> str:
             x = pad + step / last * (width - 2 * pad)
             y = height - pad - (math.log2(max(value / points[0][1], 1e-6)) - low) / (high - low) * (height - 2 * pad)
             places.append(f"{x:.1f},{y:.1f}")
-        colour = colours[name]
+        colour = COLOURS[name]
         parts.append(f'<polyline points="{" ".join(places)}" fill="none" stroke="{colour}" stroke-width="2"/>')
         label = f"{name} {points[-1][1]:.4g}"
         parts.append(f'<text x="{width - 190}" y="{20 + 16 * row}" font-size="13" fill="{colour}">{label}</text>')

@@ -1,0 +1,190 @@
+"""Translation: what CycleGAN and pairs learn, against truths that are known.
+
+    python benchmarks/translate.py sepia      photographs and other photographs as sepia prints; unpaired
+    python benchmarks/translate.py phantoms   grey bodies of 16 bits in two contrasts, other ones in each; unpaired
+    python benchmarks/translate.py restore    photographs that are aged, and the way back; paired
+    python benchmarks/translate.py collection --a PHOTOS --b PAINTINGS    no truth; only the sheet
+
+All by the light preset, on pictures of the development data beside the checkout (or `--photos`); the phantoms are drawn
+by the tests' renderer. What is judged was kept out of the training. With `--minutes` a training stops after a
+checkpoint and the same command goes on with it. The figures go to stdout as JSON, a sheet into the folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from danqing import api, quality, training
+from danqing.atelier import degrade
+from danqing.image.fit import fit
+from danqing.judge import compact_encoder, features
+from danqing.picture import Picture
+from tests.kinds import phantom, phantoms
+
+SHARED = Path(os.environ.get("DANQING_SHARED", Path(__file__).parents[2] / "shared"))
+HELD_OUT, LONG, CONTRAST = 40, 256, 0.8
+BODY = 72
+"""px: side of a phantom."""
+
+F32 = NDArray[np.float32]
+
+
+def small(path: Path) -> F32:
+    """A photograph at `LONG` px."""
+    return fit(Picture.load(path), size=LONG).pixels
+
+
+def photographs(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
+    """Two halves of a folder's pictures, and those that are kept out."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".png"))
+    held = files[:: max(1, len(files) // HELD_OUT)][:HELD_OUT]
+    left = [path for path in files if path not in set(held)]
+    return left[::2], left[1::2], held
+
+
+def old_print(pixels: F32) -> F32:
+    """The known change: sepia, and less contrast."""
+    return degrade.sepia(pixels, contrast=CONTRAST)
+
+
+def kept(folder: Path, files: list[Path], change: Callable[[F32], F32] | None = None) -> Path:
+    """Photographs at `LONG` px in a folder, changed."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        for path in files:
+            pixels = small(path)
+            Picture(pixels=change(pixels) if change else pixels).save(folder / f"{path.stem}.png")
+    return folder
+
+
+def order_of(kind: str, folder: Path, arguments: argparse.Namespace) -> training.Training:
+    """The training of a kind, begun or gone on with."""
+    run = folder / "run"
+    if (run / training.RECIPE).exists():
+        return training.prepare(resume=run)
+    knobs: dict[str, Any] = {"preset": "light", "name": arguments.name or kind, "folder": run}
+    knobs |= {key: value for key, value in vars(arguments).items() if key in ("steps", "crop", "save_every")}
+    photos = arguments.photos
+    if kind == "sepia":
+        one, other, _ = photographs(photos)
+        domains = kept(folder / "photos", one[:400]), kept(folder / "prints", other[:400], old_print)
+        return training.prepare(domains=domains, method="cyclegan", **knobs)
+    if kind == "phantoms":
+        for contrast, numbers in enumerate((range(300), range(300, 600))):
+            if not (folder / f"contrast{contrast}").is_dir():
+                phantoms(folder / f"contrast{contrast}", numbers, contrast=contrast, side=BODY)
+        return training.prepare(domains=(folder / "contrast0", folder / "contrast1"), method="cyclegan", **knobs)
+    if kind == "restore":
+        one, other, _ = photographs(photos)
+        return training.prepare(photos=kept(folder / "photos", one + other), method="pairs", **knobs)
+    return training.prepare(domains=(arguments.a, arguments.b), method="cyclegan", **knobs)
+
+
+def judged(kind: str, name: str, arguments: argparse.Namespace) -> tuple[dict[str, object], list[list[F32]]]:
+    """Figures of the pictures that were kept out, and rows of a sheet: before, after, truth."""
+    if kind == "collection":
+        shown = [small(path) for path in photographs(arguments.a)[2][:6]]
+        return {}, [[one, painted(one, f"{name}-a2b")] for one in shown]
+    before, after, truth = [], [], []
+    if kind == "phantoms":
+        for number in range(1000, 1000 + HELD_OUT):
+            one, other = (np.repeat(grey[..., None], 3, 2) for grey in phantom(number, side=BODY))
+            before.append(one)
+            truth.append(other)
+            after.append(painted((one * 65535).round().astype(np.uint16), f"{name}-a2b"))
+    else:
+        style = name if kind == "restore" else f"{name}-a2b"
+        for number, path in enumerate(photographs(arguments.photos)[2]):
+            whole = small(path)
+            spoilt = degrade.aged(whole, np.random.default_rng((7, number)))
+            before.append(spoilt if kind == "restore" else whole)
+            truth.append(whole if kind == "restore" else old_print(whole))
+            after.append(painted(before[-1], style))
+    figures: dict[str, object] = {
+        "pictures": len(truth),
+        "psnr": np.mean([psnr(*two) for two in zip(after, truth, strict=True)]),
+        "psnr_before": np.mean([psnr(*two) for two in zip(before, truth, strict=True)]),
+        "correlation": np.mean([correlation(*two) for two in zip(after, truth, strict=True)]),
+        "correlation_before": np.mean([correlation(*two) for two in zip(before, truth, strict=True)]),
+    }
+    if kind == "restore":
+        encoder = compact_encoder()
+        seen = [[features(encoder, one, quality.WORKING_SIZES[0]) for one in group] for group in (after, before, truth)]
+        for place, which in enumerate(("content", "content_before")):
+            distances = [quality.content_distance(*two) for two in zip(seen[place], seen[2], strict=True)]
+            figures[which] = float(np.median(distances))
+    return {key: round(float(value), 4) for key, value in figures.items()}, [  # type: ignore[arg-type]
+        [before[n], after[n], truth[n]] for n in range(6)
+    ]
+
+
+def painted(pixels: NDArray[Any], style: str) -> F32:
+    """What a model makes of a picture."""
+    return api.paint(pixels, style).picture.pixels
+
+
+def psnr(one: F32, other: F32) -> float:
+    """dB."""
+    return float(-10 * np.log10(np.mean(np.square(one - other, dtype=np.float64))))
+
+
+def correlation(one: F32, other: F32) -> float:
+    """Between the values of two pictures."""
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+
+
+def sheet(rows: list[list[F32]]) -> Image.Image:
+    """Pictures side by side: across, one after the other; down, before, after, truth."""
+    side = max(one.shape[0] for row in rows for one in row), max(one.shape[1] for row in rows for one in row)
+    page = np.ones((side[0] * len(rows[0]), side[1] * len(rows), 3), np.float32)
+    for across, row in enumerate(rows):
+        for down, one in enumerate(row):
+            top, left = down * side[0], across * side[1]
+            page[top : top + one.shape[0], left : left + one.shape[1]] = one
+    return Image.fromarray((np.clip(page, 0, 1) * 255).round().astype(np.uint8))
+
+
+def main() -> None:
+    """Train, judge, tell."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=("sepia", "phantoms", "restore", "collection"))
+    parser.add_argument("--folder", type=Path, required=True, help="for pictures, the run and the sheet")
+    parser.add_argument("--photos", type=Path, default=SHARED / "data" / "photos")
+    parser.add_argument("--a", type=Path)
+    parser.add_argument("--b", type=Path)
+    parser.add_argument("--name")
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--crop", type=int, default=64)
+    parser.add_argument("--save-every", type=int, default=100)
+    parser.add_argument("--minutes", type=float, default=1e6)
+    arguments = parser.parse_args()
+    folder = arguments.folder / arguments.kind
+    os.environ.setdefault("DANQING_HOME", str(arguments.folder / "home"))
+    order, began = order_of(arguments.kind, folder, arguments), time.monotonic()
+    last: list[Any] = []
+    card = order.run(lambda report: last.append(report) or time.monotonic() - began < 60 * arguments.minutes)
+    told = {"kind": arguments.kind, "step": last[-1].step if last else order.recipe.steps}
+    if last:
+        told |= {"seconds": round(last[-1].seconds), "steps_per_second": round(last[-1].per_second, 2)}
+    if card is not None:
+        figures, rows = judged(arguments.kind, order.recipe.name, arguments)
+        sheet(rows).save(folder / "sheet.png")
+        told |= figures
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

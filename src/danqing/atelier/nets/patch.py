@@ -1,0 +1,93 @@
+"""Discriminators: a picture goes in, a map comes out that says of every patch how much it looks like the real ones.
+
+`PatchDiscriminator` is that of Isola et al. 2017 and Zhu et al. 2017, whose places see 70x70 px. `StyledDiscriminator`
+judges at several scales whether a patch is by the painter of a painting: what it sees is compared with the statistics
+of that painting by projection (Miyato & Koyama 2018), under spectral normalisation (Miyato et al. 2018). Neither knows
+a loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from danqing.atelier.nets.resnet import drawn
+
+LEAK = 0.2
+
+
+class PatchDiscriminator(nn.Module):
+    """Convolutions of 4x4, `layers` of them halving: with 3 every place sees 70x70 px, with 2 34x34.
+
+    Args:
+        channels: of what is judged; 6 where a picture is judged beside the one that it was made from.
+        width: channels after the first convolution; they double until they are 8 times as many.
+        layers: how many convolutions halve.
+    """
+
+    def __init__(self, channels: int = 3, *, width: int = 64, layers: int = 3) -> None:
+        super().__init__()
+        widths = [channels, *(width * min(2**n, 8) for n in range(layers + 1))]
+        strides = [2] * layers + [1]
+        self.layers = nn.ModuleList(
+            nn.Conv2d(one, other, 4, stride=stride, padding=1)
+            for (one, other), stride in zip(pairwise(widths), strides, strict=True)
+        )
+        self.last = nn.Conv2d(widths[-1], 1, 4, padding=1)
+        drawn(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) in -1..1 -> (N, 1, h, w), float32."""
+        for place, layer in enumerate(self.layers):
+            x = layer(x)
+            x = F.leaky_relu(x if place == 0 else F.instance_norm(x), LEAK)
+        judged: Tensor = self.last(x).float()
+        return judged
+
+
+class StyledDiscriminator(nn.Module):
+    """Judges patches at several scales beside the statistics of a style.
+
+    Args:
+        statistics: how many numbers tell of a style.
+        width: channels after the first convolution.
+        layers: convolutions that halve, at each scale.
+        scales: how often the picture is halved, and judged again.
+    """
+
+    def __init__(self, statistics: int, *, width: int = 32, layers: int = 3, scales: int = 2) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(Scale(statistics, width=width, layers=layers) for _ in range(scales))
+
+    def forward(self, x: Tensor, stats: Tensor) -> list[Tensor]:
+        """Pictures (N, 3, H, W) in 0..1 and usual statistics (N, S) -> at every scale (N, 1, h, w), float32."""
+        found = []
+        for scale in self.scales:
+            found.append(scale(2 * x - 1, stats))
+            x = F.avg_pool2d(x, 2)
+        return found
+
+
+class Scale(nn.Module):
+    """What judges at one scale: real or not by itself, and by how well it goes with the style."""
+
+    def __init__(self, statistics: int, *, width: int, layers: int) -> None:
+        super().__init__()
+        widths: Sequence[int] = [3, *(width * min(2**n, 8) for n in range(layers))]
+        self.layers = nn.ModuleList(
+            spectral_norm(nn.Conv2d(one, other, 4, stride=2, padding=1)) for one, other in pairwise(widths)
+        )
+        self.last = spectral_norm(nn.Conv2d(widths[-1], 1, 3, padding=1))
+        self.style = spectral_norm(nn.Linear(statistics, widths[-1], bias=False))
+
+    def forward(self, x: Tensor, stats: Tensor) -> Tensor:
+        """Pictures (N, 3, H, W) in -1..1 and statistics (N, S) -> (N, 1, h, w)."""
+        for layer in self.layers:
+            x = F.leaky_relu(layer(x), LEAK)
+        match = (x.float() * self.style(stats).float()[:, :, None, None]).sum(1, keepdim=True)
+        judged: Tensor = self.last(x).float() + match / x.shape[1] ** 0.5
+        return judged

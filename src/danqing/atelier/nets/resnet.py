@@ -1,0 +1,85 @@
+"""The generator of CycleGAN: a picture of one kind goes in, the same picture of another kind comes out.
+
+As Zhu et al. 2017 take it over from Johnson et al. 2016: a 7x7 convolution, two that halve, residual blocks, two
+transposed ones that double, a 7x7 convolution, tanh; every border reflected, every layer instance-normalised without
+scale and shift. (N, C, H, W) in -1..1 on both sides, 1 or 3 channels.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+DEVIATION = 0.02
+"""Of the weights before anything is learnt, around 0; biases are 0."""
+
+LARGE = 256
+"""px: from this side of the pictures on there are 9 residual blocks, below 6."""
+
+
+def blocks_for(side: int) -> int:
+    """The residual blocks for pictures of a side in px."""
+    return 9 if side >= LARGE else 6
+
+
+def drawn(net: nn.Module) -> None:
+    """Draw the weights of every convolution as the paper does."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, DEVIATION)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+class Block(nn.Module):
+    """x + norm(conv(relu(norm(conv(x)))))."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(width, width, 3), nn.Conv2d(width, width, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, width, h, w) -> the same."""
+        h = F.relu(F.instance_norm(self.first(reflected(x, 1))))
+        return x + F.instance_norm(self.second(reflected(h, 1)))
+
+
+class ResnetGenerator(nn.Module):
+    """The generator.
+
+    Args:
+        channels: of the pictures, 1 or 3.
+        width: channels at the picture's resolution; twice and four times as many at 1/2 and 1/4.
+        blocks: residual blocks at 1/4.
+    """
+
+    def __init__(self, channels: int = 3, *, width: int = 64, blocks: int = 9) -> None:
+        super().__init__()
+        self.channels, self.width = channels, width
+        self.first = nn.Conv2d(channels, width, 7)
+        self.down = nn.ModuleList(nn.Conv2d(width * n, width * n * 2, 3, stride=2, padding=1) for n in (1, 2))
+        self.blocks = nn.ModuleList(Block(4 * width) for _ in range(blocks))
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(width * n, width * n // 2, 3, stride=2, padding=1, output_padding=1) for n in (4, 2)
+        )
+        self.last = nn.Conv2d(width, channels, 7)
+        drawn(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) in -1..1 -> the same, float32; sides are multiples of 4."""
+        h = F.relu(F.instance_norm(self.first(reflected(x, 3))))
+        for layer in self.down:
+            h = F.relu(F.instance_norm(layer(h)))
+        for block in self.blocks:
+            h = block(h)
+        for layer in self.up:
+            h = F.relu(F.instance_norm(layer(h)))
+        with torch.autocast(x.device.type, enabled=False):  # half precision would round 16-bit pictures to 8
+            painted: Tensor = self.last(reflected(h.float(), 3)).tanh()
+        return painted
+
+
+def reflected(x: Tensor, margin: int) -> Tensor:
+    """A picture continued by reflection."""
+    return F.pad(x, (margin,) * 4, mode="reflect")
