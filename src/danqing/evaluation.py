@@ -171,7 +171,8 @@ def likeness(
     groups = [named(name) for name in names]
     encoder, large = compact_encoder(), quality.WORKING_SIZES[0]
     pictures = [fit(picture, size=size) for picture in photographs(Path(photos), count)]
-    wanted = [quality.cells(features(encoder, one.pixels, large)) for one in photographs(Path(collection), count)]
+    shown = [fit(picture, size=size) for picture in photographs(Path(collection), count)]
+    wanted = [quality.cells(features(encoder, one.pixels, large)) for one in shown]
     seen = [features(encoder, picture.pixels, large) for picture in pictures]
     target = np.concatenate(wanted)
     before = quality.frechet_distance(np.concatenate([quality.cells(one) for one in seen]), target)

@@ -18,6 +18,7 @@ from danqing import catalog
 from danqing.cli.main import main
 from tests.cli.test_signals import AWAKE, begun
 from tests.fake_engine import picture
+from tests.kinds import folder_of
 from tests.pastiches import bundle
 
 SMALL = ["--steps", "4", "--batch", "2", "--crop", "64", "--save-every", "2", "--sample-every", "4"]
@@ -62,6 +63,24 @@ def test_a_style_is_trained_painted_with_and_judged(workplace: Path, capsys: pyt
     assert Path("sheet.jpg").stat().st_size > 1000
 
 
+def test_two_kinds_are_trained_painted_with_and_judged(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder_of(workplace / "水墨", 3, seed=30)
+    folder_of(workplace / "照片", 3)
+    words = ["--method", "cyclegan", "--domain-a", "照片", "--domain-b", "水墨", "--preset", "light", "--name", "墨"]
+    assert run("train", *words, *SMALL, "--width", "8", "--json") == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["styles"] == ["墨-a2b", "墨-b2a"]
+    assert "--style 墨-a2b | 墨-b2a" in told.err and "G_A" in told.err
+    assert run("paint", "photos/0.png", "--model", "墨-b2a", "-o", "out.png") == 0
+    capsys.readouterr()
+    assert run("evaluate", "墨-a2b", "--photos", "photos", "--collection", "水墨", "--size", "96", "--json") == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["photos"] == 3 and found["frechet"] > 0
+    assert run("evaluate", "墨-a2b", "--photos", "photos", "--collection", "水墨", "--size", "96") == 0
+    assert "Fréchet" in capsys.readouterr().out.splitlines()[0]
+    assert run("evaluate", "墨-a2b", "--photos", "photos", "--collection", "水墨", "--paintings", ".") == 2
+
+
 def test_a_work_that_is_not_there_is_said(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("evaluate", "reeds", "--photos", "photos") == 4
     assert "reeds" in capsys.readouterr().err
@@ -79,6 +98,11 @@ def test_a_work_that_is_not_there_is_said(workplace: Path, capsys: pytest.Captur
         (["painting.png", "--preset", "none"], 2),
         (["--resume", "nowhere"], 2),
         (["painting.png", "--device", "tpu"], 2),
+        (["--method", "cyclegan", "--domain-a", "photos"], 2),
+        (["--method", "cyclegan", "--domain-a", "photos", "--domain-b", "nowhere"], 4),
+        (["--method", "cyclegan", "--domain-a", "photos", "--domain-b", "photos", "--crop", "512"], 4),
+        (["--method", "pairs", "--pairs", "photos", "photos", "painting.png"], 2),
+        (["--method", "gan", "--photos", "photos"], 2),
     ],
 )
 def test_wrong_words_are_one_line(

@@ -10,7 +10,7 @@ pytest.importorskip("onnx", reason="onnx is not installed: nothing can be export
 
 from danqing.atelier.export.onnx import generator_to_onnx  # noqa: E402
 from danqing.atelier.nets.patch import PatchDiscriminator, StyledDiscriminator  # noqa: E402
-from danqing.atelier.nets.resnet import ResnetGenerator, blocks_for  # noqa: E402
+from danqing.atelier.nets.resnet import ResnetGenerator, blocks_for, normed  # noqa: E402
 from danqing.engines import onnx  # noqa: E402
 
 AUTHORS = {
@@ -39,9 +39,23 @@ def test_they_are_as_large_as_the_authors() -> None:
 def test_weights_are_drawn_as_in_the_paper() -> None:
     torch.manual_seed(0)
     net = ResnetGenerator(3, width=16, blocks=2)
-    weights = torch.cat([value.flatten() for name, value in net.named_parameters() if name.endswith("weight")])
+    weights = torch.cat([value.detach().flatten() for name, value in net.named_parameters() if name.endswith("weight")])
     assert float(weights.std()) == pytest.approx(0.02, rel=0.02) and abs(float(weights.mean())) < 1e-3
     assert all(not value.any() for name, value in net.named_parameters() if name.endswith("bias"))
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_normalised_are_values_and_gradients_in_any_layout(batch: int) -> None:
+    """torch's own gives wrong gradients for a single picture with channels last."""
+    x, wanted = torch.rand(batch, 5, 6, 7), torch.rand(batch, 5, 6, 7)
+    plain = x.double().requires_grad_()
+    expected = torch.nn.functional.instance_norm(plain)
+    expected.backward(wanted.double())
+    last = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    found = normed(last)
+    found.backward(wanted.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(found.double(), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(last.grad.double(), plain.grad, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("layers", "seen"), [(3, 70), (2, 34)])

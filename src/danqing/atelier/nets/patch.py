@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from danqing.atelier.nets.resnet import drawn
+from danqing.atelier.nets.resnet import drawn, normed
 
 LEAK = 0.2
 
@@ -44,7 +44,7 @@ class PatchDiscriminator(nn.Module):
         """(N, channels, H, W) in -1..1 -> (N, 1, h, w), float32."""
         for place, layer in enumerate(self.layers):
             x = layer(x)
-            x = F.leaky_relu(x if place == 0 else F.instance_norm(x), LEAK)
+            x = F.leaky_relu(x if place == 0 else normed(x), LEAK)
         judged: Tensor = self.last(x).float()
         return judged
 

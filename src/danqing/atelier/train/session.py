@@ -48,7 +48,7 @@ from danqing.atelier.train.rendered import Rendered
 from danqing.atelier.train.translation import Translation
 from danqing.card import Card, LearntStyle
 from danqing.collection import Collection
-from danqing.errors import RunFailed
+from danqing.errors import RunFailed, UsageError
 from danqing.files import atomic_write, shown
 from danqing.messages import text
 from danqing.picture import Picture
@@ -158,12 +158,15 @@ def train(
 
     Raises:
         BadInput: there is no photograph in the folder.
+        UsageError: a batch that cannot be shared out among the processes of a contest.
         RunFailed: what the last step needs does not work here, or the numbers got out of hand.
         ModelMissing: an encoder or the network to begin with is not here.
     """
     device = joined(device)
     work: Work = Translation(recipe, kinds, names) if kinds else Painting(ordered(recipe, paintings, photos))
     loop = Loop(work.method, work.plan(steps_of(recipe, work, folder, device)), folder, device=device)
+    if isinstance(work.method, Contest) and recipe.batch % loop.world:
+        raise UsageError(text("train.uneven", batch=recipe.batch, world=loop.world))
     if loop.rank == 0:
         ready(work, loop)
     loop.resume()
