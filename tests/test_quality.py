@@ -89,3 +89,23 @@ def test_sizes_that_differ_are_refused() -> None:
         quality.content_distance(features(("relu3_3", "relu4_1")), features(("relu3_3", "relu4_1"), (6, 9, 8)))
     with pytest.raises(ValueError):
         quality.style_distance([], [])
+
+
+def test_frechet_distance_is_its_formula() -> None:
+    scipy = pytest.importorskip("scipy.linalg", reason="scipy is not installed: there is no other root to compare with")
+    one, other = RNG.normal(size=(60, 5)), RNG.normal(0.5, 2, size=(40, 5)) @ RNG.normal(size=(5, 5))
+    spread = [np.cov(samples, rowvar=False) for samples in (one, other)]
+    gap = one.mean(0) - other.mean(0)
+    expected = gap @ gap + np.trace(spread[0] + spread[1] - 2 * scipy.sqrtm(spread[0] @ spread[1]).real)
+    assert quality.frechet_distance(one, other) == pytest.approx(expected, rel=1e-6)
+    assert quality.frechet_distance(one, one) == pytest.approx(0, abs=1e-9)
+    with pytest.raises(ValueError, match="two samples"):
+        quality.frechet_distance(one[:1], other)
+
+
+def test_cells_are_means_of_parts() -> None:
+    seen = {"relu3_1": RNG.random((3, 16, 20)).astype(np.float32), "relu4_1": RNG.random((2, 9, 7)).astype(np.float32)}
+    found = quality.cells(seen)
+    assert found.shape == (16, 5)
+    np.testing.assert_allclose(found[5, :3], seen["relu3_1"][:, 4:8, 5:10].mean((1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(found[0, 3:], seen["relu4_1"][:, :3, :2].mean((1, 2)), rtol=1e-5)

@@ -87,7 +87,8 @@ class CycleGAN:
     def painted(self, step: int, *, rank: int, world: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The generators' objective; see `loop.Method`."""
         a, b = self.seen(step, rank=rank, world=world)
-        made_b, made_a = self.to_b(a), self.to_a(b)
+        made_b, same_b = at_once(self.to_b, a, b)
+        made_a, same_a = at_once(self.to_a, b, a)
         self._round = {"a": a, "b": b, "made_a": made_a.detach(), "made_b": made_b.detach()}
         rules = self.rules
         numbers = self.numbers(step, rank=rank, world=world)
@@ -99,7 +100,7 @@ class CycleGAN:
         }
         if rules.identity_weight:
             weight = rules.cycle_weight * rules.identity_weight
-            terms |= {"idt_A": weight * F.l1_loss(self.to_b(b), b), "idt_B": weight * F.l1_loss(self.to_a(a), a)}
+            terms |= {"idt_A": weight * F.l1_loss(same_b, b), "idt_B": weight * F.l1_loss(same_a, a)}
         return torch.stack(list(terms.values())).sum(), terms
 
     def judged(self, step: int, *, rank: int, world: int) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -110,11 +111,10 @@ class CycleGAN:
         )
         numbers = self.numbers(step, rank=rank, world=world)
         a, b, made_a, made_b = (self.shown(one, numbers) for one in (now["a"], now["b"], made_a, made_b))
+        right_b, wrong_b = at_once(self.like_b, b, made_b)
+        right_a, wrong_a = at_once(self.like_a, a, made_a)
         game = self.rules.game
-        terms = {
-            "D_A": told_apart([self.like_b(b)], [self.like_b(made_b)], game),
-            "D_B": told_apart([self.like_a(a)], [self.like_a(made_a)], game),
-        }
+        terms = {"D_A": told_apart([right_b], [wrong_b], game), "D_B": told_apart([right_a], [wrong_a], game)}
         return terms["D_A"] + terms["D_B"], terms
 
     def shown(self, x: Tensor, numbers: list[tuple[int, ...]]) -> Tensor:
@@ -157,3 +157,9 @@ class CycleGAN:
         for kind, pool in self.pools.items():
             own = {name.removeprefix(f"{kind}."): v for name, v in state.items() if name.startswith(f"{kind}.")}
             pool.restore(own, device)
+
+
+def at_once(net: nn.Module, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """What a network that sees every picture by itself makes of two batches of one size."""
+    first, second = net(torch.cat([one, other])).chunk(2)
+    return first, second

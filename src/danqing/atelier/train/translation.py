@@ -27,8 +27,6 @@ from danqing.card import Card
 from danqing.collection import Collection
 from danqing.recipe import TrainRecipe
 
-METHODS = frozenset({"cyclegan", "pairs"})
-
 SHOWN = 6
 """Pictures of a kind on a sample sheet."""
 
