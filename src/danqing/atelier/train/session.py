@@ -91,15 +91,17 @@ NEEDED = 200 << 20
 
 
 class Work(Protocol):
-    """What is trained, and what becomes of it.
+    """What is trained, and what becomes of it."""
 
-    Attributes:
-        method: what learns.
-        count: pictures of an epoch.
-    """
+    @property
+    def method(self) -> Method | Contest:
+        """What learns."""
+        ...
 
-    method: Method | Contest
-    count: int
+    @property
+    def count(self) -> int:
+        """Pictures of an epoch."""
+        ...
 
     def plan(self, steps: int | None) -> Plan:
         """How long and how fast is learnt; None = as long as is usual."""
