@@ -175,7 +175,12 @@ def main() -> None:
     os.environ.setdefault("DANQING_HOME", str(arguments.folder / "home"))
     order, began = order_of(arguments.kind, folder, arguments), time.monotonic()
     last: list[Any] = []
-    card = order.run(lambda report: last.append(report) or time.monotonic() - began < 60 * arguments.minutes)
+
+    def on_report(report: Any) -> bool:
+        last[:] = [report]
+        return time.monotonic() - began < 60 * arguments.minutes
+
+    card = order.run(on_report)
     told = {"kind": arguments.kind, "step": last[-1].step if last else order.recipe.steps}
     if last:
         told |= {"seconds": round(last[-1].seconds), "steps_per_second": round(last[-1].per_second, 2)}

@@ -43,8 +43,13 @@ def _soft(grey: F32, radius: float) -> F32:
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / radius) ** 2)
     weights = (weights / weights.sum()).astype(np.float32)
     padded = np.pad(grey, reach, mode="edge")
-    across = sum(w * padded[:, n : n + grey.shape[1]] for n, w in enumerate(weights))
-    return np.asarray(sum(w * across[n : n + grey.shape[0]] for n, w in enumerate(weights)), dtype=np.float32)
+    across = np.zeros((padded.shape[0], grey.shape[1]), np.float32)
+    soft = np.zeros_like(grey)
+    for place, weight in enumerate(weights):
+        across += weight * padded[:, place : place + grey.shape[1]]
+    for place, weight in enumerate(weights):
+        soft += weight * across[place : place + grey.shape[0]]
+    return soft
 
 
 def faded(pixels: F32, rng: np.random.Generator) -> F32:

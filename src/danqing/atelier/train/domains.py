@@ -51,16 +51,14 @@ class Domain:
 
     def picture(self, number: int) -> F32:
         """A picture (H, W, C) in 0..1, its shorter side `MARGIN` times the square's."""
-        whole = self._read(number)
-        return np.asarray(whole / np.float32(np.iinfo(whole.dtype).max), dtype=np.float32)
+        return np.asarray(self._read(number) / np.float32(2**self.depth - 1), dtype=np.float32)
 
     def _read_now(self, number: int) -> Whole:
         pixels = loaded(self.files[number], self.channels)
         height, width = pixels.shape[:2]
         scale = self.side * MARGIN / min(height, width)
         pixels = resize(pixels, (max(self.side, round(width * scale)), max(self.side, round(height * scale))))
-        kind = np.uint8 if self.depth == 8 else np.uint16
-        found: Whole = (np.clip(pixels, 0, 1) * np.iinfo(kind).max).round().astype(kind)
+        found: Whole = (np.clip(pixels, 0, 1) * (2**self.depth - 1)).round().astype(f"uint{self.depth}")
         return found
 
     def square(self, number: int) -> F32:

@@ -22,7 +22,7 @@ from danqing.atelier.train import publish
 from danqing.atelier.train.cyclegan import CycleGAN, Rules
 from danqing.atelier.train.domains import Domain, Pairs, Spoilt, as_tensor, middle
 from danqing.atelier.train.loop import Loop, Plan
-from danqing.atelier.train.pairs import Paired
+from danqing.atelier.train.pairs import Couples, Paired
 from danqing.card import Card
 from danqing.collection import Collection
 from danqing.recipe import TrainRecipe
@@ -80,7 +80,7 @@ class Translation:
             )
         else:
             self.generators = [self.generator(channels)]
-            couples = Pairs(*self.domains) if len(kinds) > 1 else Spoilt(self.domains[0], degrade.aged)
+            couples: Couples = Pairs(*self.domains) if len(kinds) > 1 else Spoilt(self.domains[0], degrade.aged)
             self.method = Paired(self.generators[0], self.discriminator(2 * channels), pairs=couples, rules=played)
         self.count = max(len(kind.files) for kind in kinds)
 
