@@ -23,14 +23,15 @@ def aged(pixels: F32, rng: np.random.Generator) -> F32:
     """A photograph after decades, (H, W, C) in 0..1 with C = 1 or 3."""
     old = blurred(pixels, float(rng.uniform(0.3, 1.0)))
     old = faded(old, rng)
-    old = old + rng.normal(0, rng.uniform(0.01, 0.04), (*old.shape[:2], 1))
-    return np.clip(scratched(old.astype(np.float32), rng), 0, 1).astype(np.float32)
+    grain: F32 = rng.normal(0, rng.uniform(0.01, 0.04), (*old.shape[:2], 1)).astype(np.float32)
+    return np.clip(scratched(old + grain, rng), 0, 1).astype(np.float32)
 
 
 def sepia(pixels: F32, *, share: float = 1.0, contrast: float = 1.0) -> F32:
     """A picture (H, W, 3) in the colours of an aged print, by so much, its contrast around the middle changed."""
     toned = pixels + np.float32(share) * (np.minimum(pixels @ SEPIA.T, 1) - pixels)
-    return np.clip(0.5 + contrast * (toned - 0.5), 0, 1).astype(np.float32)
+    changed: F32 = np.clip(0.5 + contrast * (toned - 0.5), 0, 1).astype(np.float32)
+    return changed
 
 
 def blurred(pixels: F32, radius: float) -> F32:

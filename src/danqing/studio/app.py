@@ -61,7 +61,7 @@ def application(settings: Settings, keys: Keys | None = None) -> ASGIApp:
     app.include_router(router)
     _pages(app, studio)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    _failures(app)
+    failures(app)
     return Guard(app, settings)
 
 
@@ -105,7 +105,7 @@ def page(name: str) -> str:
     return written.replace("    <!-- head -->\n", head)
 
 
-def _failures(app: FastAPI) -> None:
+def failures(app: FastAPI) -> None:
     """Every failure as `{"error": {"code", "message"}}`, without what a client has no business to know."""
 
     def answer(refused: Refused) -> JSONResponse:
@@ -144,16 +144,21 @@ def _failures(app: FastAPI) -> None:
 def server(
     settings: Settings, keys: Keys | None = None, *, on_ready: Callable[[int], None] | None = None
 ) -> uvicorn.Server:
-    """The server of a studio, ready to run.
+    """The server of a studio, ready to run; see `serving`."""
+    return serving(application(settings, keys), settings, on_ready=on_ready)
+
+
+def serving(app: ASGIApp, settings: Settings, *, on_ready: Callable[[int], None] | None = None) -> uvicorn.Server:
+    """The server of an application, ready to run.
 
     Args:
+        app: that it serves.
         settings: with the address.
-        keys: that let strangers in.
         on_ready: called with the port once requests are answered.
     """
     protocol = type("Protocol", (TimedProtocol,), {"header_seconds": settings.header_seconds})
     config = uvicorn.Config(
-        application(settings, keys),
+        app,
         host=settings.host,
         port=settings.port,
         http=protocol,

@@ -10,15 +10,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from danqing.studio.app import STATIC, failures
+from danqing.studio.app import STATIC, failures, page
 from danqing.studio.doors import Doors
 from danqing.studio.guard import Guard
 from danqing.studio.refusal import Refused
-from danqing.studio.routes import messages
+from danqing.studio.routes.about import messages
 from danqing.studio.settings import Settings
 from danqing.video.live import ACTIONS, Live
 
@@ -32,7 +32,7 @@ def application(live: Live, settings: Settings) -> ASGIApp:
 
     @app.get("/")
     async def front() -> Response:
-        return FileResponse(STATIC / "webcam.html")
+        return HTMLResponse(page("webcam"))
 
     @app.get("/live")
     async def paintings() -> Response:
