@@ -225,7 +225,7 @@ import torch, torch.distributed as dist
 dist.init_process_group("gloo", init_method="file://" + sys.argv[3], rank=int(sys.argv[4]), world_size=2)
 from danqing.atelier.train.loop import parted
 from tests.atelier.train.test_translation import PLAN, contest
-contest(Path(sys.argv[1]), Path(sys.argv[2]), replace(PLAN, steps=6))
+contest(Path(sys.argv[1]), Path(sys.argv[2]), replace(PLAN, steps=2))
 parted()
 """
 
@@ -241,10 +241,11 @@ def test_two_processes_learn_what_one_learns(data: Path) -> None:
     assert [process.wait(120) for process in processes] == [0, 0]
     found = checkpoints.latest(data / "two")
     assert found is not None
-    one = contest(data / "one", data, replace(PLAN, steps=6))
-    for name, value in one.state().items():
-        if name.startswith(("model.", "method.")):
-            torch.testing.assert_close(found.tensors[name], value, atol=2e-4, rtol=1e-3)
+    for name, value in contest(data / "one", data, replace(PLAN, steps=2)).state().items():
+        if name.startswith("method."):
+            torch.testing.assert_close(found.tensors[name], value, atol=1e-3, rtol=0)
+        elif name.startswith("adam.exp_avg.") and value.dim() == 4:  # what was learnt from, before Adam makes it equal
+            assert float((found.tensors[name] - value).norm() / value.norm()) < 0.02
 
 
 # ── against a truth that unpaired data never has ────────────────────────────────────────────────────────────────────
