@@ -7,7 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from danqing.atelier.train import motion  # noqa: E402
+from danqing.atelier import encoders  # noqa: E402
+from danqing.atelier.train import motion, pastiche  # noqa: E402
 from danqing.errors import UsageError  # noqa: E402
 from danqing.recipe import TrainRecipe  # noqa: E402
 
@@ -42,3 +43,20 @@ def test_motions_are_small_and_a_function_of_their_number() -> None:
 def test_only_the_pastiche_network_is_taught_so() -> None:
     with pytest.raises(UsageError, match="temporal_weight"):
         TrainRecipe().turned({"method": "johnson", "temporal_weight": 1.0})
+
+
+def test_the_network_is_taught_by_a_second_frame() -> None:
+    judge = encoders.compact()
+    torch.manual_seed(0)
+    net, predictor = pastiche.fresh(judge)
+    lesson = pastiche.Lesson(seed=0, batch=1, crops=((0, 96),), temporal_weight=2.0)
+    teaching = pastiche.Teaching(net, predictor, judge, lesson)
+    photos, motions = torch.rand(1, 3, 96, 96), torch.from_numpy(motion.drawn(np.random.default_rng(0)))[None]
+    look = teaching.look(torch.rand(1, 3, 96, 96))
+    torch.manual_seed(1)
+    total, terms = teaching(photos, look, motions)
+    without, plain = teaching(photos, look)
+    assert "temporal" not in plain and float(terms["temporal"].detach()) > 0
+    assert float(total.detach() - without.detach()) == pytest.approx(2 * float(terms["temporal"].detach()), rel=1e-3)
+    total.backward()  # type: ignore[no-untyped-call]
+    assert any(value.grad is not None and value.grad.abs().sum() > 0 for value in net.parameters())
