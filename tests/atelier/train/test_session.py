@@ -126,7 +126,7 @@ def test_hours_become_steps_once(painting: Path) -> None:
     ("knobs", "match"),
     [
         ({"name": "reeds"}, "reeds already"),
-        ({"preset": "nobody"}, "use one of pytorch-examples, jcjohnson"),
+        ({"preset": "nobody"}, "use one of light, pytorch-examples, jcjohnson"),
         ({"photos": "nowhere"}, "no folder nowhere"),
         ({"steps": 5, "epochs": 2}, "give one of them"),
         ({"losses": "jcjohnson"}, "for --method johnson"),
