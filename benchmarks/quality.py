@@ -307,7 +307,7 @@ def polish(keep: Path | None) -> bool:
             files = {row["title"]: Path(row["file"]).stem for row in csv.DictReader(stream, delimiter="\t")}
         for style in catalog.card("pastiche").styles:
             painting = work(files[style.title], {files[style.title]: style})
-            for photo_name in photos[::4]:
+            for photo_name in photos:
                 photo = opened(photo_name)
                 painted = danqing.paint(photo, style.name, size=SIZE).picture
                 gallery.append(Judge(photo, painting, encoder=eye).score(painted).art)

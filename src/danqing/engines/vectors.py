@@ -34,7 +34,6 @@ OCTAVES = 1.0
 REMEMBERED, KEPT_BYTES = 64, 64 << 20
 """Predicted vectors that are kept in memory, and bytes of them on the disk."""
 
-
 PHOTOS = 4
 """Vectors of photos that are kept in memory."""
 
@@ -102,7 +101,7 @@ def predicted(card: Card, picture: Picture, octaves: float) -> F32:
         ModelMissing, ModelDamaged: of the network's predictor.
     """
     seen = resized(mask.flatten(picture), round(LONG * 2**octaves))
-    key = hashlib.sha256(card.sha256.encode() + str(seen.shape).encode() + seen.tobytes()).hexdigest()
+    key = _key(card, seen)
     vector = _memory.get(key)
     if vector is None:
         shelf = cache.Shelf(catalog.home() / "vectors", limit=KEPT_BYTES)
@@ -128,14 +127,20 @@ def of_photo(card: Card, pixels: F32) -> F32:
     Raises:
         ModelMissing, ModelDamaged: of the network's predictor.
     """
-    key = hashlib.sha256(card.sha256.encode() + str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+    seen = resized(pixels)
+    key = _key(card, seen)
     vector = _photos.pop(key, None)
     if vector is None:
-        vector = predictor(card)(resized(pixels))
+        vector = predictor(card)(seen)
         while len(_photos) >= PHOTOS:
             _photos.pop(next(iter(_photos)))
     _photos[key] = vector
     return vector
+
+
+def _key(card: Card, seen: F32) -> str:
+    """What the vector of pixels is remembered under."""
+    return hashlib.sha256(card.sha256.encode() + str(seen.shape).encode() + seen.tobytes()).hexdigest()
 
 
 def nearest(picture: Picture) -> list[tuple[str, float]]:
