@@ -222,7 +222,9 @@ def test_one_picture_does_not_pay_for_a_compilation_that_many_would(monkeypatch:
     monkeypatch.setattr(fast.machine, "has_bf16", lambda: True)
     monkeypatch.setattr(fast, "find_spec", lambda name: object())
     assert [fast.chosen("auto", 2_000_000) for _ in range(7)] == ["onnx"] * 6 + ["openvino"]
-    assert [fast.suited(int(fast.MANY)), fast.suited(int(fast.MANY) + 1)] == ["onnx", "openvino"]  # told at once
+    told = [fast.suited(int(fast.MANY) + more, each=int(fast.LARGE)) for more in (0, 1)]
+    assert told == ["onnx", "openvino"]  # told at once
+    assert fast.suited(10**9, each=512 * 512) == fast.chosen("auto", 512 * 512) == "onnx"
     assert [fast.chosen("onnx", 10**9), fast.chosen("openvino", 1)] == ["onnx", "openvino"]
     monkeypatch.setattr(fast.machine, "has_bf16", lambda: False)
     assert fast.chosen("auto", 10**9) == "onnx"

@@ -172,7 +172,8 @@ def prepare(
     sizes = [_size(photo, orders[0].recipe) for photo in photos]
     budget = limits.budget(max_memory)
     count = min(workers or _workers(orders, sizes, budget), len(photos) * len(orders))
-    runtime = fast.suited(len(orders) * sum(width * height for width, height in sizes))
+    area = sum(width * height for width, height in sizes)
+    runtime = fast.suited(len(orders) * area, each=area // len(sizes) if sizes else 0)
     drawn = masks(photos, protect_dir) if protect_dir is not None else [None] * len(photos)
     saving = {"format": format, "with_recipe": with_recipe, "overwrite": overwrite, "resume": resume}
     tasks = {}

@@ -43,6 +43,9 @@ TILED = 1.5
 MANY = 12e6
 """So many pixels in one process are worth the time that OpenVINO needs to compile a network for this processor."""
 
+LARGE = 5e5
+"""Pixels of a picture from which on OpenVINO is quicker; for smaller ones of many sizes it prepares too long."""
+
 WHOLE = 0.2
 """The strength from which on nothing but the network's painting is seen; below, more and more of the photo itself."""
 
@@ -301,13 +304,13 @@ def chosen(runtime: str, pixels: int) -> str:
     if runtime != "auto":
         return runtime
     _work.pixels += pixels
-    return suited(_work.pixels)
+    return suited(_work.pixels, each=pixels)
 
 
-def suited(pixels: int) -> str:
-    """What to run work of so many pixels on, all in all: `onnx` or `openvino`."""
+def suited(pixels: int, *, each: int) -> str:
+    """What to run work of so many pixels on, all in all and in each picture: `onnx` or `openvino`."""
     quick = find_spec("openvino") is not None and machine.has_bf16()
-    return "openvino" if quick and pixels > MANY else "onnx"
+    return "openvino" if quick and pixels > MANY and each >= LARGE else "onnx"
 
 
 @dataclass
