@@ -35,8 +35,9 @@ def test_tiles_are_the_whole(kind: str, size: tuple[int, int]) -> None:
     x = torch.rand(1, 3, *size)
     found, slope = looked(encoder, x, side=64, reach=encoder.reach(LAYERS))
     expected, expected_slope = looked(encoder, x)
-    for layer in LAYERS:
-        torch.testing.assert_close(found[layer], expected[layer], rtol=1e-5, atol=1e-6)
+    assert len(found) == 4 + 2 * 2 * 4
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(slope, expected_slope, rtol=1e-4, atol=1e-8)
 
 
@@ -44,17 +45,27 @@ def test_a_shorter_reach_would_not_do() -> None:
     encoder = seeded(KINDS["zeros"]())
     x = torch.rand(1, 3, 150, 333)
     found, _ = looked(encoder, x, side=64, reach=16)
-    assert not torch.allclose(found["relu5_1"], looked(encoder, x)[0]["relu5_1"], rtol=1e-3)
+    assert not torch.allclose(found["0relu5_10"], looked(encoder, x)[0]["0relu5_10"], rtol=1e-3)
 
 
 def looked(
     encoder: encoders.VGG, x: torch.Tensor, *, side: int = 0, reach: int = 0
 ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Features, and the gradient of something made of them all."""
+    """Features, means and covariances of two places, and the gradient of something made of them all."""
     x = x.clone().requires_grad_()
-    found = tiled.features(encoder._features, x, LAYERS, reach=reach, side=side) if side else encoder(x, LAYERS)
+    guide = torch.linspace(-1, 1, x.shape[3]).clamp(min=0).expand(1, 1, *x.shape[2:])  # nothing in the left half
+    wish = tiled.Wish(whole=LAYERS[:4], summed=LAYERS[1:], guides=(None, guide))
+    whole, sums = (
+        tiled.seen_in_tiles(encoder, x, wish, side=side, reach=reach) if side else tiled.seen(encoder, x, wish)
+    )
+    found = whole | {
+        f"{number}{layer}{which}": value
+        for number, there in enumerate(sums)
+        for layer, pair in there.items()
+        for which, value in enumerate(pair)
+    }
     generator = torch.Generator().manual_seed(1)
-    value = sum((found[n] * torch.rand(found[n].shape, generator=generator)).square().mean() for n in LAYERS)
+    value = sum((v * torch.rand(v.shape, generator=generator)).square().mean() for v in found.values())
     (slope,) = torch.autograd.grad(value, x)
     return {name: value.detach() for name, value in found.items()}, slope
 
@@ -65,8 +76,8 @@ def test_a_painting_in_tiles_has_the_same_losses(
 ) -> None:
     monkeypatch.setattr(tiled, "SIDE", 64)
     seen = []
-    look = tiled.features
-    monkeypatch.setattr(tiled, "features", lambda *given, **how: seen.append(1) or look(*given, side=64, **how))
+    look = tiled.seen_in_tiles
+    monkeypatch.setattr(tiled, "seen_in_tiles", lambda *given, **how: seen.append(1) or look(*given, **how))
     rng = np.random.default_rng(4)
     photo = Picture(pixels=np.kron(rng.random((12, 18, 3)), np.ones((16, 16, 1))).astype(np.float32))
     style = Style(source=Picture(pixels=rng.random((100, 140, 3), dtype=np.float32)), name="s")

@@ -99,12 +99,6 @@ class VGG(nn.Module):
         wanted = set(layers)
         if unknown := wanted - set(self.layers):
             raise KeyError(f"no layers {sorted(unknown)}: this encoder has {', '.join(self.layers)}")
-        if self.tiled and len(x) == 1 and max(x.shape[2:]) > tiled.SIDE:
-            return tiled.features(self._features, x, sorted(wanted), reach=self.reach(wanted))
-        return self._features(x, wanted)
-
-    def _features(self, x: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
-        wanted = set(layers)
         x = self.see(x).to(self.convolution(self.names[0]).weight.dtype)  # colours are exact, features may not be
         features: dict[str, Tensor] = {}
         for block in range(1, int(self.names[-1][4]) + 1):
@@ -116,6 +110,12 @@ class VGG(nn.Module):
                 x, found = self._block(x, block, wanted)
             features |= found
         return features
+
+    def look(self, x: Tensor, wish: tiled.Wish) -> tiled.Found:
+        """Whole layers, and means and covariances of others, of a picture (1, 3, H, W); in tiles if these are on."""
+        if self.tiled and wish.layers and max(x.shape[2:]) > tiled.SIDE:
+            return tiled.seen_in_tiles(self, x, wish, reach=self.reach(wish.layers), side=tiled.SIDE)
+        return tiled.seen(self, x, wish)
 
     def _block(self, x: Tensor, block: int, wanted: Collection[str]) -> tuple[Tensor, dict[str, Tensor]]:
         """One block, the pooling before it included, no further than the last wanted layer if that is in it."""

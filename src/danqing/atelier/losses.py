@@ -19,23 +19,18 @@ PIECE = 1 << 15
 # ── statistics ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def positions(features: Tensor) -> Tensor:
-    """Features as a matrix of positions by channels, (1, C, h, w) -> float32 (h·w, C)."""
-    return features[0].permute(1, 2, 0).reshape(-1, features.shape[1]).float()
-
-
-def weights_of(guide: Tensor | None, features: Tensor) -> Tensor:
-    """What each position counts, float32 (h·w, 1), summing to 1.
+def shares(guide: Tensor | None, like: Tensor) -> Tensor:
+    """What each position counts, float32 (1, 1, h, w), summing to 1.
 
     Args:
         guide: where to look, (1, 1, H, W) in 0..1 at any size; None = everywhere alike.
-        features: (1, C, h, w).
+        like: (1, C, h, w).
     """
-    height, width = features.shape[2:]
+    height, width = like.shape[2:]
     if guide is None:
-        return features.new_full((height * width, 1), 1 / (height * width), dtype=torch.float32)
-    flat = F.adaptive_avg_pool2d(guide, (height, width)).reshape(-1, 1).float()
-    return flat / flat.sum().clamp(min=1e-12)
+        return like.new_full((1, 1, height, width), 1 / (height * width), dtype=torch.float32)
+    pooled = F.adaptive_avg_pool2d(guide, (height, width)).float()
+    return pooled / pooled.sum().clamp(min=1e-12)
 
 
 def gram(features: Tensor, guide: Tensor | None = None) -> Tensor:
@@ -44,8 +39,17 @@ def gram(features: Tensor, guide: Tensor | None = None) -> Tensor:
     G = F·Fᵀ / (h·w), Gatys, Ecker & Bethge 2015, equation 3; with a guide each position counts by it (Gatys et al.
     2017, equation 4). Departure: divided by the positions, so that pictures of different sizes compare.
     """
-    mean, covariance = mean_and_covariance(features, guide)
+    return gram_of(*mean_and_covariance(features, guide))
+
+
+def gram_of(mean: Tensor, covariance: Tensor) -> Tensor:
+    """The Gram matrix (C, C) of features of this mean (C,) and covariance (C, C)."""
     return covariance + torch.outer(mean, mean)
+
+
+def deviation_of(covariance: Tensor) -> Tensor:
+    """The standard deviations (C,) of features of this covariance (C, C)."""
+    return (covariance.diagonal() + 1e-8).sqrt()  # a channel that never fires has a deviation, but needs a gradient
 
 
 def mean_and_covariance(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -54,27 +58,19 @@ def mean_and_covariance(features: Tensor, guide: Tensor | None = None) -> tuple[
     The Gram matrix of rectified features is dominated by their means, that is by colour; with the mean taken out, what
     remains is texture.
     """
-    found: tuple[Tensor, Tensor] = _MeanAndCovariance.apply(features, weights_of(guide, features))  # type: ignore[no-untyped-call]
+    found: tuple[Tensor, Tensor] = _MeanAndCovariance.apply(features, shares(guide, features))  # type: ignore[no-untyped-call]
     return found
 
 
 class _MeanAndCovariance(torch.autograd.Function):
-    """Mean and covariance without float32 copies of all features: they are read in pieces, here and for the gradient.
-
-    With positions f of share w: dμ/df = w, and dΣ/df applied to G is w (G + Gᵀ)(f − μ), for Σ w (f − μ) = 0.
-    """
+    """Mean and covariance without float32 copies of all features, which are read in pieces, for the gradient too."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        """(1, C, h, w) of any precision and (h·w, 1) -> float32 (C,), (C, C)."""
-        flat = features[0].permute(1, 2, 0).reshape(-1, features.shape[1])
-        mean = features.new_zeros(features.shape[1], dtype=torch.float32)
-        covariance = features.new_zeros((features.shape[1],) * 2, dtype=torch.float32)
-        for piece, counts in zip(torch.split(flat, PIECE), torch.split(share, PIECE), strict=True):
-            mean += (piece.float().T @ counts)[:, 0]
-        for piece, counts in zip(torch.split(flat, PIECE), torch.split(share, PIECE), strict=True):
-            centred = piece.float() - mean
-            covariance += centred.T @ (centred * counts)
+        """(1, C, h, w) of any precision and (1, 1, h, w) -> float32 (C,), (C, C)."""
+        sums = Sums(features.shape[1], features.device)
+        sums.add(features, share)
+        mean, covariance = sums.found()
         ctx.save_for_backward(features, share, mean)
         return mean, covariance
 
@@ -82,23 +78,72 @@ class _MeanAndCovariance(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         """(C,), (C, C) -> the features' gradient, in their precision."""
         features, share, mean = ctx.saved_tensors
-        of_mean, of_covariance = gradients[0], gradients[1] + gradients[1].T
-        result = torch.empty_like(features)
-        flat = features[0].permute(1, 2, 0).reshape(-1, features.shape[1])
-        found = torch.empty_like(flat)
-        for first in range(0, len(flat), PIECE):
-            piece = slice(first, first + PIECE)
-            found[piece] = (((flat[piece].float() - mean) @ of_covariance + of_mean) * share[piece]).to(flat.dtype)
-        result[0] = found.reshape(*features.shape[2:], -1).permute(2, 0, 1)
-        return result, None
+        return pull(features, share, mean, *gradients), None
+
+
+class Sums:
+    """Mean and covariance of features that come part after part, each merged exactly into what was there.
+
+    With shares w and W, means m and M, the merged squares about the merged mean are those of both and
+    (m − M)(m − M)ᵀ w W / (w + W) (Chan, Golub & LeVeque 1979).
+    """
+
+    def __init__(self, channels: int, device: torch.device) -> None:
+        self.share = 0.0
+        self.mean = torch.zeros(channels, device=device)
+        self.squares = torch.zeros(channels, channels, device=device)
+
+    def add(self, features: Tensor, share: Tensor) -> None:
+        """Features (1, C, h, w) of any precision, and what each position of them counts, (1, 1, h, w)."""
+        pieces = zip(torch.split(_flat(features), PIECE), torch.split(share.reshape(-1, 1), PIECE), strict=True)
+        for piece, counts in pieces:
+            if not (more := float(counts.sum())):
+                continue
+            mean = (piece.float().T @ counts)[:, 0] / more
+            centred = piece.float() - mean
+            apart, whole = mean - self.mean, self.share + more
+            self.squares += centred.T @ (centred * counts) + torch.outer(apart, apart) * (self.share * more / whole)
+            self.mean += apart * (more / whole)
+            self.share = whole
+
+    def found(self) -> tuple[Tensor, Tensor]:
+        """Mean (C,) and covariance (C, C), float32; zeros where nothing counted."""
+        return self.mean, self.squares / max(self.share, 1e-12)
+
+
+def pull(features: Tensor, share: Tensor, mean: Tensor, of_mean: Tensor, of_covariance: Tensor) -> Tensor:
+    """The gradient of features from those of the mean and the covariance to which they belong.
+
+    With positions f of share w: dμ/df = w, and dΣ/df applied to G is w (G + Gᵀ)(f − μ), for Σ w (f − μ) = 0.
+
+    Args:
+        features: (1, C, h, w) of any precision: all of them, or a part.
+        share: what each position counts among all, (1, 1, h, w).
+        mean: of all, (C,).
+        of_mean, of_covariance: the gradients, (C,) and (C, C).
+
+    Returns:
+        (1, C, h, w), in the precision of the features.
+    """
+    both, flat, counts = of_covariance + of_covariance.T, _flat(features), share.reshape(-1, 1)
+    found = torch.empty_like(flat)
+    for first in range(0, len(flat), PIECE):
+        piece = slice(first, first + PIECE)
+        found[piece] = (((flat[piece].float() - mean) @ both + of_mean) * counts[piece]).to(flat.dtype)
+    result = torch.empty_like(features)
+    result[0] = found.reshape(*features.shape[2:], -1).permute(2, 0, 1)
+    return result
+
+
+def _flat(features: Tensor) -> Tensor:
+    """(1, C, h, w) -> (h·w, C), not copied where the channels lie last."""
+    return features[0].permute(1, 2, 0).reshape(-1, features.shape[1])
 
 
 def mean_and_deviation(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Mean (C,) and standard deviation (C,) of every channel over positions, float32; a guide as in `gram`."""
-    flat, share = positions(features), weights_of(guide, features)
-    mean = (flat * share).sum(0)
-    variance = ((flat - mean).square() * share).sum(0)
-    return mean, (variance + 1e-8).sqrt()  # a channel that never fires has a deviation, but needs a gradient
+    mean, covariance = mean_and_covariance(features, guide)
+    return mean, deviation_of(covariance)
 
 
 def quantiles(features: Tensor, guide: Tensor | None = None, *, count: int = 256) -> Tensor:
@@ -113,9 +158,9 @@ def quantiles(features: Tensor, guide: Tensor | None = None, *, count: int = 256
 
 def sorted_channels(features: Tensor, guide: Tensor | None = None) -> Tensor:
     """The values of every channel in ascending order, (1, C, h, w) -> float32 (C, n): those where the guide looks."""
-    flat = positions(features)
+    flat = _flat(features).float()
     if guide is not None:
-        share = weights_of(guide, features)[:, 0]
+        share = shares(guide, features).flatten()
         flat = flat[share >= 0.5 * share.max()]
     return flat.T.sort(dim=1).values
 

@@ -6,7 +6,7 @@ and no pyramid. Departures from Gatys et al. stand in `gatys.py`, and why in doc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from danqing.atelier import losses
+from danqing.atelier import losses, tiled
 from danqing.atelier.encoders import VGG
 from danqing.recipe import Recipe
 
@@ -64,29 +64,25 @@ class StyleView:
         return self.sizes[0][1] if self.own is None else self.own
 
 
-def statistics(features: Tensor, kind: str, guide: Tensor | None = None) -> Statistics:
-    """What a style is remembered by in one layer: the mean (C,) and what else this kind of loss compares."""
-    if kind == "gram" or kind == "squared_gram":
-        return losses.positions(features).mean(0), losses.gram(features, guide)
+def statistics(mean: Tensor, covariance: Tensor, kind: str) -> Statistics:
+    """What this kind of loss compares, from a layer's mean (C,) and covariance (C, C); not for histograms."""
+    if kind in ("gram", "squared_gram"):
+        return mean, losses.gram_of(mean, covariance)
     if kind == "moments":
-        return losses.mean_and_deviation(features, guide)
-    if kind == "histogram":
-        return losses.positions(features).mean(0), losses.quantiles(features, guide)
-    return losses.mean_and_covariance(features, guide)
+        return mean, losses.deviation_of(covariance)
+    return mean, covariance
 
 
-def style_distance(features: Tensor, target: Statistics, kind: str, guide: Tensor | None = None) -> Tensor:
-    """Distance of one layer's statistics from the style's; 0 = the same."""
-    if kind == "histogram":
-        return losses.histogram(losses.sorted_channels(features, guide), target[1])
-    mean, matrix = statistics(features, kind, guide)
+def style_distance(ours: Statistics, target: Statistics, kind: str) -> Tensor:
+    """Distance of one layer's statistics from the style's; 0 = the same. Not for histograms."""
+    mean, other = ours
     if kind == "squared_gram":
-        return losses.squared_gram(matrix, target[1])
+        return losses.squared_gram(other, target[1])
     if kind == "moments":
-        return losses.moments(mean, matrix, target)
+        return losses.moments(mean, other, target)
     if kind == "wasserstein":
-        return losses.wasserstein(mean, matrix, target)
-    distance = losses.ratio(matrix, target[1])
+        return losses.wasserstein(mean, other, target)
+    distance = losses.ratio(other, target[1])
     if kind == "gram":
         return distance
     variance = target[1].diagonal().sum() + 1e-8
@@ -151,34 +147,33 @@ class Objective:
         self.encoder, self.recipe, self.photo, self.held = encoder, recipe, content, held
         broad = min(content.shape[2:]) >= 2 * SMALLEST_HALF
         self.half = HALF_SHARE * max(0.0, 2 * recipe.brush - 1) if broad else 0.0
-        self.layers = set(recipe.content_layers) | set(recipe.style_layers)
         seen = float(encoder.matrix.norm()) / 3**0.5
         self.scale = 1.0 if recipe.weighting == "calibrated" else RANGES[recipe.weighting] / seen
         places = placed(views)
-        masks = [where for where, _ in places if where is not None]
+        self.places = tuple(where for where, _ in places)
+        masks = [where for where in self.places if where is not None]
         self.cover = torch.stack(masks).sum(0).clamp(0, 1) if masks else None
         with torch.no_grad():
-            own = self.see(content)
+            own = self.look(content, self.places, content=True, style=recipe.strength < 1)
             normalized = recipe.content_loss == "normalized"
             self.content = {
-                layer: losses.instance_normalized(own[layer]) if normalized else own[layer].float()
+                layer: losses.instance_normalized(own[0][layer]) if normalized else own[0][layer].float()
                 for layer in recipe.content_layers
             }
-            self.regions = [(where, self.learned(there, where, own)) for where, there in places]
-            self.halves = self.regions
+            kept = self.remembered(own, self.places) if recipe.strength < 1 else [{} for _ in places]
+            self.targets = [self.learned(there, mine) for (_, there), mine in zip(places, kept, strict=True)]
+            self.halves = self.targets
             if self.half:
-                alone = [
-                    (where, [replace(view, sizes=((1.0, view.at_own_size),)) for view in t]) for where, t in places
-                ]
-                self.halves = [(where, self.learned(there, where, own)) for where, there in alone]
-        areas = [1.0 if where is None else float(where.mean()) for where, _ in self.regions]
+                alone = [[replace(view, sizes=((1.0, view.at_own_size),)) for view in there] for _, there in places]
+                self.halves = [self.learned(there, mine) for there, mine in zip(alone, kept, strict=True)]
+        areas = [1.0 if where is None else float(where.mean()) for where in self.places]
         self.shares = [area / sum(areas) for area in areas]
         self.sizes = [
             {
                 layer: max(size_of_target(target, recipe.style_loss), 1e-12) if self.calibrated else 1.0
                 for layer, target in targets.items()
             }
-            for _, targets in self.regions
+            for targets in self.targets
         ]
         self.weights = {
             "content": recipe.content_weight if recipe.content_layers else 0.0,
@@ -192,27 +187,45 @@ class Objective:
         """Whether the terms are brought to the same pull before their weights."""
         return self.recipe.weighting == "calibrated"
 
-    def see(self, x: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
-        """Features of a picture (1, 3, H, W) in the range that the weights are for."""
-        features = self.encoder(x, self.layers if layers is None else layers)
-        return features if self.scale == 1 else {layer: value * self.scale for layer, value in features.items()}
+    def look(self, x: Tensor, places: Sequence[Tensor | None], *, content: bool, style: bool) -> tiled.Found:
+        """A picture (1, 3, H, W) as the losses need it, in the range that the weights are for.
 
-    def learned(
-        self, views: Sequence[StyleView], where: Tensor | None, own: dict[str, Tensor]
-    ) -> dict[str, Statistics]:
-        """The target of every style layer in one place: its styles, and the photo's own as strength leaves them."""
+        Whole are the layers of the content; those of the style are summed in every place, but histograms need all of
+        their values.
+        """
+        recipe = self.recipe
+        styled = tuple(recipe.style_layers) if style else ()
+        histograms = recipe.style_loss == "histogram"
+        whole = dict.fromkeys((*(recipe.content_layers if content else ()), *(styled if histograms else ())))
+        wish = tiled.Wish(whole=tuple(whole), summed=() if histograms else styled, guides=tuple(places))
+        features, sums = self.encoder.look(x, wish)
+        if self.scale == 1:
+            return features, sums
+        return {layer: value * self.scale for layer, value in features.items()}, [
+            {layer: (mean * self.scale, covariance * self.scale**2) for layer, (mean, covariance) in there.items()}
+            for there in sums
+        ]
+
+    def remembered(self, found: tiled.Found, places: Sequence[Tensor | None]) -> list[dict[str, Statistics]]:
+        """What a style is remembered by in each place: {layer: statistics}."""
         kind, layers = self.recipe.style_loss, self.recipe.style_layers
+        features, sums = found
+        if kind != "histogram":
+            return [{layer: statistics(*there[layer], kind) for layer in layers} for there in sums]
+        return [
+            {n: (features[n].float().mean((0, 2, 3)), losses.quantiles(features[n], where)) for n in layers}
+            for where in places
+        ]
+
+    def learned(self, views: Sequence[StyleView], own: dict[str, Statistics]) -> dict[str, Statistics]:
+        """The target of every style layer in one place: its styles, and the photo's own as strength leaves them."""
         parts = []
         for view in views:
             for share, picture in view.sizes:
-                features = self.see(picture, set(layers))
-                parts.append((view.weight * share, {n: statistics(f, kind) for n, f in features.items()}))
-        target = blend(parts)
-        strength = self.recipe.strength
-        if strength < 1:
-            kept = {layer: statistics(own[layer], kind, where) for layer in layers}
-            target = blend([(strength, target), (1 - strength, kept)])
-        return target
+                found = self.look(picture, (None,), content=False, style=True)
+                parts.append((view.weight * share, self.remembered(found, (None,))[0]))
+        target, strength = blend(parts), self.recipe.strength
+        return blend([(strength, target), (1 - strength, own)]) if strength < 1 else target
 
     def composed(self, x: Tensor) -> Tensor:
         """The painting where styles are painted, and the photo elsewhere: (1, 3, H, W) -> (1, 3, H, W)."""
@@ -221,9 +234,9 @@ class Objective:
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         """The raw terms that have a weight, for a picture (1, 3, H, W) in 0..1."""
         x = self.composed(x)
-        features = self.see(x)
         recipe = self.recipe
-        terms = {}
+        found = self.look(x, self.places, content=bool(self.weights["content"]), style=bool(self.weights["style"]))
+        features, terms = found[0], {}
         if self.weights["content"]:
             distance = {
                 "normalized": losses.normalized_content,
@@ -233,7 +246,7 @@ class Objective:
             values = [w * distance(features[n], self.content[n]) for n, w in recipe.content_layers.items()]
             terms["content"] = torch.stack(values).sum() / sum(recipe.content_layers.values())
         if self.weights["style"]:
-            terms["style"] = self.style_term(x, features)
+            terms["style"] = self.style_term(x, found)
         if self.weights["tv"]:
             absolute = recipe.tv_loss == "absolute_sum"
             terms["tv"] = losses.absolute_variation(x) if absolute else losses.total_variation(x)
@@ -241,27 +254,36 @@ class Objective:
             terms["temporal"] = losses.temporal(x, *self.held)
         return terms
 
-    def style_term(self, x: Tensor, features: dict[str, Tensor]) -> Tensor:
-        """How far a picture (1, 3, H, W) and its features are from the styles; a broad brush sees it at half size."""
-        seen = [(1 - self.half, features, self.regions)]
+    def style_term(self, x: Tensor, found: tiled.Found) -> Tensor:
+        """How far a picture (1, 3, H, W) and what was seen of it are from the styles.
+
+        A broad brush sees it at half size, too.
+        """
+        looks = [(1 - self.half, found, self.targets)]
         if self.half:
-            half = self.see(F.avg_pool2d(x, 2), set(self.recipe.style_layers))
-            seen.append((self.half, half, self.halves))
+            smaller = self.look(F.avg_pool2d(x, 2), self.places, content=False, style=True)
+            looks.append((self.half, smaller, self.halves))
         values = [
-            much * share * w * self.distance(found[n], targets[n], where) / sizes[n]
-            for much, found, regions in seen
-            for share, (where, targets), sizes in zip(self.shares, regions, self.sizes, strict=True)
+            much * share * w * self.distance(seen, place, n, target[n]) / self.sizes[place][n]
+            for much, seen, targets in looks
+            for place, (share, target) in enumerate(zip(self.shares, targets, strict=True))
             for n, w in self.recipe.style_layers.items()
         ]
         return torch.stack(values).sum() / sum(self.recipe.style_layers.values())
 
-    def distance(self, features: Tensor, target: Statistics, where: Tensor | None) -> Tensor:
-        """`style_distance`, its float32 copies of the features kept for the gradient only if memory may be spent."""
+    def distance(self, found: tiled.Found, place: int, layer: str, target: Statistics) -> Tensor:
+        """How far a layer of what was seen is from its target in one place."""
         kind = self.recipe.style_loss
-        if self.recipe.checkpoint and torch.is_grad_enabled():
-            found: Tensor = checkpoint(style_distance, features, target, kind, where, use_reentrant=False)
-            return found
-        return style_distance(features, target, kind, where)
+        if kind != "histogram":
+            return style_distance(statistics(*found[1][place][layer], kind), target, kind)
+
+        def compared(features: Tensor) -> Tensor:
+            return losses.histogram(losses.sorted_channels(features, self.places[place]), target[1])
+
+        if self.recipe.checkpoint and torch.is_grad_enabled():  # float32 copies are not kept for the gradient
+            again: Tensor = checkpoint(compared, found[0][layer], use_reentrant=False)
+            return again
+        return compared(found[0][layer])
 
     def pulls(self, x: Tensor) -> dict[str, float]:
         """How hard each calibrated term pulls at x: the norm of its gradient, before its weight."""
