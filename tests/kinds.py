@@ -21,32 +21,52 @@ def folder_of(path: Path, count: int, *, seed: int = 0, size: tuple[int, int] = 
     return path
 
 
-def phantom(number: int, *, side: int = 96) -> tuple[F32, F32]:
-    """A body of tissues in two contrasts, as two scanners would show it: each (side, side) in 0..1.
+TISSUES = {
+    "bone": (0.95, 0.1),
+    "fluid": (0.15, 0.9),
+    "cortex": (0.45, 0.6),
+    "marrow": (0.7, 0.35),
+    "nucleus": (0.5, 0.5),
+    "lesion": (0.55, 0.75),
+}
+"""Brightness in the first contrast, and in the second; no straight line leads from one to the other."""
 
-    The second shows the same bodies with other brightnesses, none of which follows from the first by one straight line.
+
+def phantom(number: int, *, side: int = 96) -> tuple[F32, F32]:
+    """A head in two contrasts, as two scanners would show it: each (side, side) in 0..1.
+
+    Every tissue has its own place and shape, as in anatomy: otherwise no unpaired method could know which is which.
     """
     rng = np.random.default_rng((271, number))
-    y, x = np.mgrid[0:side, 0:side].astype(np.float32) / side - 0.5
-    tissue = np.zeros((side, side), np.float32)
+    turn = rng.uniform(-0.3, 0.3)
+    grid = np.mgrid[0:side, 0:side].astype(np.float32) / side - 0.5
+    y, x = np.cos(turn) * grid[0] + np.sin(turn) * grid[1], np.cos(turn) * grid[1] - np.sin(turn) * grid[0]
+    both = np.zeros((2, side, side), np.float32)
 
-    def body(centre: tuple[float, float], radii: tuple[float, float], value: float) -> None:
-        angle = rng.uniform(0, np.pi)
+    def body(tissue: str, centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0) -> None:
         u = (x - centre[0]) * np.cos(angle) + (y - centre[1]) * np.sin(angle)
         v = -(x - centre[0]) * np.sin(angle) + (y - centre[1]) * np.cos(angle)
-        inside = 1 / (1 + np.exp(np.clip((np.hypot(u / radii[0], v / radii[1]) - 1) * side * 0.4, -30, 30)))
-        np.copyto(tissue, tissue + (value - tissue) * inside.astype(np.float32))
+        outside = np.clip((np.hypot(u / radii[0], v / radii[1]) - 1) * side * min(radii), -15, 15)
+        inside = (1 / (1 + np.exp(3 * outside))).astype(np.float32)
+        for one, value in zip(both, TISSUES[tissue], strict=True):
+            one += (value - one) * inside
 
-    wide = rng.uniform(0.36, 0.44, 2)
-    body((0, 0), (wide[0], wide[1]), 1.0)
-    body((0, 0), (wide[0] - 0.04, wide[1] - 0.04), 0.4)
-    for _ in range(rng.integers(4, 8)):
-        place, size = rng.uniform(-0.2, 0.2, 2), rng.uniform(0.03, 0.12, 2)
-        body((place[0], place[1]), (size[0], size[1]), float(rng.choice([0.15, 0.25, 0.55, 0.7])))
-    grain = rng.normal(0, 0.01, (2, side, side)).astype(np.float32)
-    levels = np.array([0, 0.15, 0.25, 0.4, 0.55, 0.7, 1.0])
-    other = np.interp(tissue, levels, [0, 0.9, 0.7, 0.45, 0.3, 0.6, 0.1]).astype(np.float32)
-    return np.clip(tissue * 0.9 + grain[0], 0, 1), np.clip(other * 0.9 + grain[1], 0, 1)
+    wide, high = rng.uniform(0.33, 0.38), rng.uniform(0.4, 0.45)
+    body("bone", (0, 0), (wide, high))
+    body("fluid", (0, 0), (wide - 0.035, high - 0.035))
+    body("cortex", (0, 0), (wide - 0.055, high - 0.055))
+    deep = rng.uniform(0.11, 0.14)
+    body("marrow", (0, 0), (wide - deep, high - deep))
+    apart, length, lean = rng.uniform(0.045, 0.07), rng.uniform(0.09, 0.14), rng.uniform(0.1, 0.35)
+    for way in (-1, 1):
+        body("nucleus", (way * (apart + 0.07), rng.uniform(-0.02, 0.03)), (0.035, rng.uniform(0.05, 0.07)))
+        body("fluid", (way * apart, -0.02), (rng.uniform(0.018, 0.03), length), way * lean)
+    for _ in range(rng.integers(0, 3)):
+        place = rng.uniform(0, 2 * np.pi)
+        body("lesion", (0.17 * np.cos(place), 0.22 * np.sin(place)), (rng.uniform(0.02, 0.04), rng.uniform(0.02, 0.04)))
+    grain = rng.normal(0, 0.01, both.shape).astype(np.float32)
+    one, other = np.clip(both + grain, 0, 1)
+    return one, other
 
 
 def phantoms(path: Path, numbers: range, *, contrast: int, side: int = 96) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
@@ -75,9 +77,10 @@ def test_every_place_judges_a_patch(layers: int, seen: int) -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("whole", [False, True])
-def test_the_graph_computes_the_same(channels: int, whole: bool) -> None:
+@pytest.mark.parametrize("upsampling", ["transposed", "nearest"])
+def test_the_graph_computes_the_same(channels: int, whole: bool, upsampling: Literal["transposed", "nearest"]) -> None:
     torch.manual_seed(1)
-    net = ResnetGenerator(channels, width=8, blocks=2)
+    net = ResnetGenerator(channels, width=8, blocks=2, upsampling=upsampling)
     with torch.no_grad():
         for value in net.parameters():
             value.mul_(3)

@@ -49,6 +49,12 @@ class Graph:
         self.nodes.append(helper.make_node(kind, list(inputs), [output], name=output, **attributes))
         return output
 
+    def repeated(self, x: str, times: int) -> str:
+        """A picture whose every pixel stands so many times across and down."""
+        scales = self.constant(np.array([1, 1, times, times], dtype=np.float32))
+        how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        return self.add("Resize", x, "", scales, mode="nearest", **how)
+
     def split(self, value: str, sizes: Sequence[int], *, axis: int) -> list[str]:
         """A value cut into pieces along an axis."""
         outputs = [f"v{len(self.nodes)}.{place}" for place in range(len(sizes))]

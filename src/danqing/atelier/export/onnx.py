@@ -333,11 +333,7 @@ class _Johnson:
         graph, layer = self.graph, self.net.get_submodule(name)
         if isinstance(layer, ConvLayer):
             if layer.larger > 1:
-                scales = graph.constant(np.array([1, 1, layer.larger, layer.larger], dtype=np.float32))
-                x = graph.add(
-                    "Resize", x, "", scales, mode="nearest", coordinate_transformation_mode="asymmetric",
-                    nearest_mode="floor",
-                )  # fmt: skip
+                x = graph.repeated(x, layer.larger)
             return graph.convolution(self.reflected(x, layer.margin), layer.conv2d, name, pads=0)
         if isinstance(layer, nn.ConvTranspose2d):
             weight = graph.half(layer.weight.detach().float().numpy(), f"{name}.weight")
@@ -407,10 +403,12 @@ class _Generator:
         return self.graph.convolution(x, layer, name, pads=0 if margin else None)
 
     def doubled(self, x: str, layer: nn.Module, name: str) -> str:
-        """A transposed convolution."""
+        """A transposed convolution, or one of repeated pixels."""
+        graph = self.graph
+        if isinstance(layer, nn.Conv2d):
+            return self.layer(graph.repeated(x, 2), layer, name, margin=1)
         if not isinstance(layer, nn.ConvTranspose2d) or layer.bias is None:
             raise TypeError(f"{name} is a {type(layer).__name__}")
-        graph = self.graph
         weight, bias = (
             graph.half(part.detach().float().numpy(), f"{name}.{which}")
             for which, part in (("weight", layer.weight), ("bias", layer.bias))

@@ -2,10 +2,13 @@
 
 As Zhu et al. 2017 take it over from Johnson et al. 2016: a 7x7 convolution, two that halve, residual blocks, two
 transposed ones that double, a 7x7 convolution, tanh; every border reflected, every layer instance-normalised without
-scale and shift. (N, C, H, W) in -1..1 on both sides, 1 or 3 channels.
+scale and shift. (N, C, H, W) in -1..1 on both sides, 1 or 3 channels. A departure, if asked for: pixels are doubled by
+repeating them before a convolution, which cannot leave the grid of transposed ones (Odena, Dumoulin & Olah 2016).
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -55,16 +58,27 @@ class ResnetGenerator(nn.Module):
         channels: of the pictures, 1 or 3.
         width: channels at the picture's resolution; twice and four times as many at 1/2 and 1/4.
         blocks: residual blocks at 1/4.
+        upsampling: `transposed`, or `nearest` for repeated pixels.
     """
 
-    def __init__(self, channels: int = 3, *, width: int = 64, blocks: int = 9) -> None:
+    def __init__(
+        self,
+        channels: int = 3,
+        *,
+        width: int = 64,
+        blocks: int = 9,
+        upsampling: Literal["transposed", "nearest"] = "transposed",
+    ) -> None:
         super().__init__()
         self.channels, self.width = channels, width
         self.first = nn.Conv2d(channels, width, 7)
         self.down = nn.ModuleList(nn.Conv2d(width * n, width * n * 2, 3, stride=2, padding=1) for n in (1, 2))
         self.blocks = nn.ModuleList(Block(4 * width) for _ in range(blocks))
         self.up = nn.ModuleList(
-            nn.ConvTranspose2d(width * n, width * n // 2, 3, stride=2, padding=1, output_padding=1) for n in (4, 2)
+            nn.ConvTranspose2d(width * n, width * n // 2, 3, stride=2, padding=1, output_padding=1)
+            if upsampling == "transposed"
+            else nn.Conv2d(width * n, width * n // 2, 3)
+            for n in (4, 2)
         )
         self.last = nn.Conv2d(width, channels, 7)
         drawn(self)
@@ -77,6 +91,8 @@ class ResnetGenerator(nn.Module):
         for block in self.blocks:
             h = block(h)
         for layer in self.up:
+            if isinstance(layer, nn.Conv2d):
+                h = reflected(F.interpolate(h, scale_factor=2, mode="nearest"), 1)
             h = F.relu(normed(layer(h)))
         with torch.autocast(x.device.type, enabled=False):  # half precision would round 16-bit pictures to 8
             painted: Tensor = self.last(reflected(h.float(), 3)).tanh()

@@ -7,6 +7,7 @@ so that hours of work never end at a missing package or a full disk.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -169,7 +170,7 @@ def generator(
     graph.write_bytes(generator_to_onnx(net, whole=whole))
     x = torch.from_numpy(np.random.default_rng(0).random((1, 3, 96, 128), dtype=np.float32))
     seen = 2 * x - 1 if net.channels == 3 else (2 * x - 1).mean(1, keepdim=True)
-    stored = ResnetGenerator(net.channels, width=net.width, blocks=len(net.blocks))
+    stored = copy.deepcopy(net)
     weights = {key: value.float() if whole else value.half().float() for key, value in net.state_dict().items()}
     stored.load_state_dict(weights)
     with torch.no_grad():

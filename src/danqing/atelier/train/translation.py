@@ -87,7 +87,8 @@ class Translation:
     def generator(self, channels: int) -> ResnetGenerator:
         """One that has learnt nothing."""
         recipe = self.recipe
-        return ResnetGenerator(channels, width=recipe.width, blocks=recipe.blocks or blocks_for(recipe.crop))
+        blocks = recipe.blocks or blocks_for(recipe.crop)
+        return ResnetGenerator(channels, width=recipe.width, blocks=blocks, upsampling=recipe.upsampling)
 
     def discriminator(self, channels: int) -> nn.Module:
         """One that has learnt nothing."""
