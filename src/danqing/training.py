@@ -256,7 +256,16 @@ METHODS: dict[str, dict[str, Any]] = {
 """Knobs that are another's by default: of the papers, where there is one."""
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "light": {"width": 32, "blocks": 4, "layers": 2, "upsampling": "nearest", "crop": 128, "steps": 6000, "ema": 0.995},
+    "light": {
+        "width": 32,
+        "blocks": 4,
+        "layers": 2,
+        "upsampling": "nearest",
+        "residual": True,
+        "crop": 128,
+        "steps": 6000,
+        "ema": 0.995,
+    },
     "pytorch-examples": {"method": "johnson", "losses": "pytorch-examples", "epochs": 2.0, "learning_rate": 1e-3},
     "jcjohnson": {
         "method": "johnson",

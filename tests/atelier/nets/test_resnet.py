@@ -77,11 +77,14 @@ def test_every_place_judges_a_patch(layers: int, seen: int) -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("whole", [False, True])
-@pytest.mark.parametrize("upsampling", ["transposed", "nearest"])
-def test_the_graph_computes_the_same(channels: int, whole: bool, upsampling: Literal["transposed", "nearest"]) -> None:
+@pytest.mark.parametrize(("upsampling", "residual"), [("transposed", False), ("nearest", True)])
+def test_the_graph_computes_the_same(
+    channels: int, whole: bool, upsampling: Literal["transposed", "nearest"], residual: bool
+) -> None:
     torch.manual_seed(1)
-    net = ResnetGenerator(channels, width=8, blocks=2, upsampling=upsampling)
+    net = ResnetGenerator(channels, width=8, blocks=2, upsampling=upsampling, residual=residual)
     with torch.no_grad():
+        net.last.weight.normal_(0, 0.02)
         for value in net.parameters():
             value.mul_(3)
     graph = generator_to_onnx(net, whole=whole)
@@ -93,6 +96,11 @@ def test_the_graph_computes_the_same(channels: int, whole: bool, upsampling: Lit
     assert np.abs(expected).max() > 0.05
     half = len(generator_to_onnx(net))
     assert len(graph) > 1.8 * half if whole else len(graph) == half
+
+
+def test_what_is_added_to_a_picture_is_nothing_at_first() -> None:
+    x = torch.rand(1, 3, 32, 32) * 2 - 1
+    torch.testing.assert_close(ResnetGenerator(width=8, blocks=1, residual=True)(x), x)
 
 
 def test_the_style_has_a_say_at_every_scale() -> None:

@@ -369,6 +369,7 @@ class _Generator:
         x = "picture"
         if net.channels == 1:
             x = graph.add("ReduceMean", x, axes=[1], keepdims=1)
+        before = x
         x = self.risen(self.layer(x, net.first, "first", margin=3), net.width)
         for place, layer in enumerate(net.down):
             x = self.risen(self.layer(x, layer, f"down.{place}"), net.width * 2 ** (place + 1))
@@ -376,11 +377,10 @@ class _Generator:
             x = self.block(x, block, f"blocks.{place}")
         for place, layer in enumerate(net.up):
             x = self.risen(self.doubled(x, layer, f"up.{place}"), net.width * 2 ** (1 - place))
-        painted = self.layer(x, net.last, "last", margin=3)
-        if net.channels == 1:
-            painted = graph.add("Concat", *[graph.add("Tanh", painted)] * 3, axis=1, name="painting")
-        else:
-            graph.add("Tanh", painted, name="painting")
+        painted = graph.add("Tanh", self.layer(x, net.last, "last", margin=3))
+        if net.residual:
+            painted = graph.add("Add", before, graph.add("Mul", painted, graph.number(2.0)))
+        graph.add("Concat", *[painted] * (3 // net.channels), axis=1, name="painting")
         picture, painting = (value(name, ["pictures", 3, "height", "width"]) for name in ("picture", "painting"))
         return graph.model([picture], [painting], name="generator")
 

@@ -2,8 +2,9 @@
 
 As Zhu et al. 2017 take it over from Johnson et al. 2016: a 7x7 convolution, two that halve, residual blocks, two
 transposed ones that double, a 7x7 convolution, tanh; every border reflected, every layer instance-normalised without
-scale and shift. (N, C, H, W) in -1..1 on both sides, 1 or 3 channels. A departure, if asked for: pixels are doubled by
-repeating them before a convolution, which cannot leave the grid of transposed ones (Odena, Dumoulin & Olah 2016).
+scale and shift. (N, C, H, W) in -1..1 on both sides, 1 or 3 channels. Departures, if asked for: pixels are doubled by
+repeating them before a convolution, which cannot leave the grid of transposed ones (Odena, Dumoulin & Olah 2016); and
+what comes out is added to the picture, which at first stays as it is.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class ResnetGenerator(nn.Module):
         width: channels at the picture's resolution; twice and four times as many at 1/2 and 1/4.
         blocks: residual blocks at 1/4.
         upsampling: `transposed`, or `nearest` for repeated pixels.
+        residual: whether twice what comes out, a little beyond -1..1 if need be, is added to the picture.
     """
 
     def __init__(
@@ -68,9 +70,10 @@ class ResnetGenerator(nn.Module):
         width: int = 64,
         blocks: int = 9,
         upsampling: Literal["transposed", "nearest"] = "transposed",
+        residual: bool = False,
     ) -> None:
         super().__init__()
-        self.channels, self.width = channels, width
+        self.channels, self.width, self.residual = channels, width, residual
         self.first = nn.Conv2d(channels, width, 7)
         self.down = nn.ModuleList(nn.Conv2d(width * n, width * n * 2, 3, stride=2, padding=1) for n in (1, 2))
         self.blocks = nn.ModuleList(Block(4 * width) for _ in range(blocks))
@@ -82,6 +85,8 @@ class ResnetGenerator(nn.Module):
         )
         self.last = nn.Conv2d(width, channels, 7)
         drawn(self)
+        if residual:
+            nn.init.zeros_(self.last.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) in -1..1 -> the same, float32; sides are multiples of 4."""
@@ -96,7 +101,7 @@ class ResnetGenerator(nn.Module):
             h = F.relu(normed(layer(h)))
         with torch.autocast(x.device.type, enabled=False):  # half precision would round 16-bit pictures to 8
             painted: Tensor = self.last(reflected(h.float(), 3)).tanh()
-        return painted
+        return x + 2 * painted if self.residual else painted
 
 
 def normed(x: Tensor) -> Tensor:

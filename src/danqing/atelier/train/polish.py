@@ -28,7 +28,7 @@ from danqing.atelier.train.session import bundled
 from danqing.ownstyle import OwnStyle, Papers, parts
 from danqing.picture import Picture
 
-LESSON = Lesson(seed=7, batch=4, crops=((0, 192),), gallery_share=1.0)
+LESSON = Lesson(seed=7, batch=4, crops=((0, 192),), gallery_share=1.0, style_weight=1.5)
 PLAN = Plan(seed=7, steps=1, learning_rate=2e-2, warmup=5, ema=0.9, save_every=1 << 30)
 
 EXAM, EXAM_SIDE = 4, 256

@@ -87,8 +87,13 @@ class Translation:
     def generator(self, channels: int) -> ResnetGenerator:
         """One that has learnt nothing."""
         recipe = self.recipe
-        blocks = recipe.blocks or blocks_for(recipe.crop)
-        return ResnetGenerator(channels, width=recipe.width, blocks=blocks, upsampling=recipe.upsampling)
+        return ResnetGenerator(
+            channels,
+            width=recipe.width,
+            blocks=recipe.blocks or blocks_for(recipe.crop),
+            upsampling=recipe.upsampling,
+            residual=recipe.residual,
+        )
 
     def discriminator(self, channels: int) -> nn.Module:
         """One that has learnt nothing."""
