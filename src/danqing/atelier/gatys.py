@@ -49,8 +49,8 @@ BASE_BYTES = 400 << 20
 BYTES_PER_PIXEL = 1150
 """Peak memory of a pixel besides the encoder's: pictures, and the 20 steps that L-BFGS remembers."""
 
-BYTES_IN_TILES, BYTES_PER_KEPT = 260, 6.0
-"""The same of a picture that is looked at in tiles: of a pixel, and of each value that is kept of it."""
+BYTES_IN_TILES, BYTES_PER_KEPT = 380, 6.0
+"""The same of a picture that is looked at in tiles: of a pixel, and of each value of the layers that are kept whole."""
 
 BYTES_PER_VALUE = {False: 3.8, True: 2.1}
 """Peak memory of every value that the encoder computes, in bfloat16, without and with checkpointed activations."""
@@ -204,7 +204,8 @@ class GatysStylizer:
         weights = 4 * sum(value.numel() for value in encoder.parameters())
         memory = BASE_BYTES + 2 * weights
         if recipe.tiles:
-            kept = single * sum(encoder.share(layer) for layer in layers) * BYTES_PER_KEPT
+            whole = layers if recipe.style_loss == "histogram" else layers & set(recipe.content_layers)
+            kept = single * sum(encoder.share(layer) for layer in whole) * BYTES_PER_KEPT
             memory += int(size[0] * size[1] * (BYTES_IN_TILES + kept))
             memory += int((tiled.SIDE + 2 * encoder.reach(layers)) ** 2 * seen) if layers else 0
         else:

@@ -18,6 +18,7 @@ import torch
 from safetensors.numpy import save
 from torch import Tensor, nn
 
+from danqing import quality
 from danqing.atelier.nets.pastiche import PasticheNet
 from danqing.atelier.nets.predictor import Predictor
 from danqing.atelier.train.data import U8, Folder, Held, Pictures, square
@@ -25,25 +26,29 @@ from danqing.atelier.train.loop import Loop, Plan, Report, joined
 from danqing.atelier.train.pastiche import BRUSHES, Lesson, Look, Pastiches, Teaching, seer, stacked, together
 from danqing.atelier.train.rendered import Rendered
 from danqing.atelier.train.session import bundled
+from danqing.judge import Judge, compact_encoder
 from danqing.ownstyle import OwnStyle, Papers, parts
 from danqing.picture import Picture
 
-LESSON = Lesson(seed=7, batch=4, crops=((0, 192),), gallery_share=1.0, style_weight=1.5)
+LESSON = Lesson(seed=7, batch=4, crops=((0, 192),), gallery_share=1.0, style_weight=2.2)
 PLAN = Plan(seed=7, steps=1, learning_rate=2e-2, warmup=5, ema=0.9, save_every=1 << 30)
 
-EXAM, EXAM_SIDE = 4, 256
-"""Photographs that decide, and their side in px."""
+EXAM, EXAM_SIDE = 4, 448
+"""Photographs that decide, and their side in px: what is better at the size of a lesson need not be at a picture's."""
 
-LOOKS = 6
+CONTENT_SHARE = 2.4
+"""What content counts in the exam: beside the VGGs, `compact` sees so much less of it than of style."""
+
+LOOKS = 4
 """How often it is looked which shift is best."""
 
-SHARE = 0.7
+SHARE = 0.65
 """Of the seconds, what is left for learning; looking takes the rest."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What is told after a step: the objective of the predicted vector, and that of the best one so far."""
+    """What is told after a step: how the predicted vector is judged, and the best one so far; lower is better."""
 
     step: int
     steps: int
@@ -62,7 +67,7 @@ class Polished:
 
     Attributes:
         file: the style's, with its vectors for the fine, the middling and the broad brush.
-        before, after: the objective of the predicted vector and of these.
+        before, after: how the predicted vector is judged, and these; lower is better.
         sheet: uint8 (H, W, 3): photographs, as they were painted before, and now.
     """
 
@@ -95,12 +100,18 @@ class Exam:
     Args:
         method: whose teaching is examined.
         photos: the photographs.
-        works: how many there are.
+        works: what they are judged by, in turn.
     """
 
-    def __init__(self, method: Pastiches, photos: Sequence[U8], works: int) -> None:
-        self.method, self.works = method, works
+    def __init__(self, method: Pastiches, photos: Sequence[U8], works: Sequence[U8]) -> None:
+        self.method, self.works = method, len(works)
         self.photos = stacked([square(photo, EXAM_SIDE) for photo in photos]).float() / 255
+        shown = self.photos.permute(0, 2, 3, 1).numpy()
+        encoder = compact_encoder()
+        self.judges = [
+            Judge(photo, works[place % len(works)].astype(np.float32) / np.float32(255), encoder=encoder)
+            for place, photo in enumerate(shown)
+        ]
 
     def looks(self, brush: int) -> list[Look]:
         """At every work, as large as a brush asks for."""
@@ -120,12 +131,10 @@ class Exam:
         return painted.clamp(0, 1)
 
     def value(self) -> float:
-        """The objective: content and style, as the network was taught."""
-        looks = self.looks(len(BRUSHES) // 2)
-        painted = self.painted()
-        every = together([looks[place % len(looks)] for place in range(len(painted))])
-        with torch.no_grad():
-            return float(self.method.teaching.judgement(self.photos.to(painted.device), painted, every.targets)[0])
+        """How they are judged, lower is better: not by the objective, which is more easily pleased."""
+        painted = self.painted().permute(0, 2, 3, 1).cpu().numpy()
+        scores = [judge.score(picture) for judge, picture in zip(self.judges, painted, strict=True)]
+        return float(np.mean([quality.art(CONTENT_SHARE * score.content, score.style) for score in scores]))
 
 
 def polish(
@@ -162,7 +171,7 @@ def polish(
     method = Pastiches(teaching, learnt_from, held, gallery=held)
     with tempfile.TemporaryDirectory() as scratch:
         loop = Loop(method, PLAN, Path(scratch), device=joined(device))
-        exam = Exam(method, asked, len(works))
+        exam = Exam(method, asked, works)
         before, first = exam.value(), exam.painted()
         best, kept = before, teaching.shift.detach().clone()
         loop.plan = replace(PLAN, steps=1 << 20)
