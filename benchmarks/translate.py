@@ -5,7 +5,7 @@
     python benchmarks/translate.py restore    photographs that are aged, and the way back; paired
     python benchmarks/translate.py collection --a PHOTOS --b PAINTINGS    no truth; only the sheet
 
-All by the light preset, on pictures of the development data beside the checkout (or `--photos`); the phantoms are drawn
+All by the light preset, shortened where less will do (`LENGTHS`), on pictures of the development data beside the checkout (or `--photos`); the phantoms are drawn
 by the tests' renderer. What is judged was kept out of the training. With `--minutes` a training stops after a
 checkpoint and the same command goes on with it. The figures go to stdout as JSON, a sheet into the folder.
 """
@@ -38,6 +38,9 @@ SHARED = Path(os.environ.get("DANQING_SHARED", Path(__file__).parents[2] / "shar
 HELD_OUT, LONG, CONTRAST = 40, 256, 0.8
 BODY = 72
 """px: side of a phantom."""
+
+LENGTHS = {"sepia": (2000, 64), "phantoms": (2000, 64), "restore": (5000, 128), "collection": (6000, 128)}
+"""Steps, and the side of the squares in px, for a processor; the preset itself has 6,000 steps of 128 px."""
 
 F32 = NDArray[np.float32]
 
@@ -166,11 +169,13 @@ def main() -> None:
     parser.add_argument("--a", type=Path)
     parser.add_argument("--b", type=Path)
     parser.add_argument("--name")
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--crop", type=int, default=64)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--crop", type=int)
     parser.add_argument("--save-every", type=int, default=100)
     parser.add_argument("--minutes", type=float, default=1e6)
     arguments = parser.parse_args()
+    steps, crop = LENGTHS[arguments.kind]
+    arguments.steps, arguments.crop = arguments.steps or steps, arguments.crop or crop
     folder = arguments.folder / arguments.kind
     os.environ.setdefault("DANQING_HOME", str(arguments.folder / "home"))
     order, began = order_of(arguments.kind, folder, arguments), time.monotonic()
