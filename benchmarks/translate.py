@@ -5,9 +5,10 @@
     python benchmarks/translate.py restore    photographs that are aged, and the way back; paired
     python benchmarks/translate.py collection --a PHOTOS --b PAINTINGS    no truth; only the sheet
 
-All by the light preset, shortened where less will do (`LENGTHS`), on pictures of the development data beside the checkout (or `--photos`); the phantoms are drawn
-by the tests' renderer. What is judged was kept out of the training. With `--minutes` a training stops after a
-checkpoint and the same command goes on with it. The figures go to stdout as JSON, a sheet into the folder.
+All by the light preset, shortened where less will do (`LENGTHS`), on pictures of the development data beside the
+checkout (or `--photos`); the phantoms are drawn by the tests' renderer. What is judged was kept out of the training.
+With `--minutes` a training stops after a checkpoint and the same command goes on with it. The figures go to stdout as
+JSON, a sheet into the folder.
 """
 
 from __future__ import annotations
