@@ -106,9 +106,9 @@ def test_what_is_added_to_a_picture_is_nothing_at_first() -> None:
 
 def test_the_style_has_a_say_at_every_scale() -> None:
     torch.manual_seed(0)
-    net = StyledDiscriminator(10, width=8, layers=3, scales=2)
-    x, stats = torch.rand(2, 3, 64, 80), torch.randn(2, 10)
-    found = net(x, stats)
-    assert [tuple(one.shape) for one in found] == [(2, 1, 8, 10), (2, 1, 4, 5)]
-    other = net(x, stats.flip(0))
+    net = StyledDiscriminator(10, channels={"relu2_1": 4, "relu4_1": 6}, width=8, layers=3)
+    seen, stats = {"relu2_1": torch.rand(2, 4, 32, 40), "relu4_1": torch.rand(2, 6, 8, 10)}, torch.randn(2, 10)
+    found = net(seen, stats)
+    assert [tuple(one.shape) for one in found] == [(2, 1, 8, 10), (2, 1, 8, 10)]
+    other = net(seen, stats.flip(0))
     assert all((one - two).abs().max() > 1e-4 for one, two in zip(found, other, strict=True))

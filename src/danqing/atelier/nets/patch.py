@@ -1,16 +1,18 @@
 """Discriminators: a picture goes in, a map comes out that says of every patch how much it looks like the real ones.
 
 `PatchDiscriminator` is that of Isola et al. 2017 and Zhu et al. 2017, whose places see 70x70 px. `StyledDiscriminator`
-judges at several scales whether a patch is by the painter of a painting: what it sees is compared with the statistics
-of that painting by projection (Miyato & Koyama 2018), under spectral normalisation (Miyato et al. 2018). Neither knows
-a loss.
+judges at several scales whether a patch is by the painter of a painting: it looks through the layers of an encoder that
+stays as it is, so that a few paintings and some hundred steps teach it something (Sauer et al. 2021), and compares what
+it sees with the statistics of that painting by projection (Miyato & Koyama 2018), under spectral normalisation (Miyato
+et al. 2018). Neither knows a loss.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -18,6 +20,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 from danqing.atelier.nets.resnet import drawn, normed
 
 LEAK = 0.2
+
+EPSILON = 1e-4
+"""Added to the mean square of a place's features."""
 
 
 class PatchDiscriminator(nn.Module):
@@ -54,30 +59,35 @@ class StyledDiscriminator(nn.Module):
 
     Args:
         statistics: how many numbers tell of a style.
-        width: channels after the first convolution.
-        layers: convolutions that halve, at each scale.
-        scales: how often the picture is halved, and judged again.
+        channels: {layer of the encoder: its channels}; such as `relu3_1`, whose digit is the block.
+        width: channels after the first convolution on each layer.
+        layers: how often the picture is halved until it is judged, the encoder's own halvings included.
     """
 
-    def __init__(self, statistics: int, *, width: int = 32, layers: int = 3, scales: int = 2) -> None:
+    def __init__(self, statistics: int, *, channels: Mapping[str, int], width: int = 32, layers: int = 3) -> None:
         super().__init__()
-        self.scales = nn.ModuleList(Scale(statistics, width=width, layers=layers) for _ in range(scales))
+        self.scales = nn.ModuleDict({
+            layer: Scale(statistics, channels=count, width=width, halvings=max(0, layers - int(layer[4]) + 1))
+            for layer, count in channels.items()
+        })  # fmt: skip
 
-    def forward(self, x: Tensor, stats: Tensor) -> list[Tensor]:
-        """Pictures (N, 3, H, W) in 0..1 and usual statistics (N, S) -> at every scale (N, 1, h, w), float32."""
-        found = []
-        for scale in self.scales:
-            found.append(scale(2 * x - 1, stats))
-            x = F.avg_pool2d(x, 2)
-        return found
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """What it looks through."""
+        return tuple(self.scales)
+
+    def forward(self, features: Mapping[str, Tensor], stats: Tensor) -> list[Tensor]:
+        """Features (N, C, h, w) and usual statistics (N, S) -> for every layer (N, 1, h', w'), float32."""
+        return [scale(features[layer], stats) for layer, scale in self.scales.items()]
 
 
 class Scale(nn.Module):
     """What judges at one scale: real or not by itself, and by how well it goes with the style."""
 
-    def __init__(self, statistics: int, *, width: int, layers: int) -> None:
+    def __init__(self, statistics: int, *, channels: int, width: int, halvings: int) -> None:
         super().__init__()
-        widths: Sequence[int] = [3, *(width * min(2**n, 8) for n in range(layers))]
+        widths: Sequence[int] = [2 * width * min(2**n, 4) for n in range(halvings + 1)]
+        self.first = spectral_norm(nn.Conv2d(channels, widths[0], 3, padding=1))
         self.layers = nn.ModuleList(
             spectral_norm(nn.Conv2d(one, other, 4, stride=2, padding=1)) for one, other in pairwise(widths)
         )
@@ -85,8 +95,9 @@ class Scale(nn.Module):
         self.style = spectral_norm(nn.Linear(statistics, widths[-1], bias=False))
 
     def forward(self, x: Tensor, stats: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W) in -1..1 and statistics (N, S) -> (N, 1, h, w)."""
-        for layer in self.layers:
+        """Features (N, C, h, w) and statistics (N, S) -> (N, 1, h', w')."""
+        x = x * torch.rsqrt(x.float().square().mean(1, keepdim=True) + EPSILON).to(x.dtype)  # every layer has its scale
+        for layer in (self.first, *self.layers):
             x = F.leaky_relu(layer(x), LEAK)
         match = (x.float() * self.style(stats).float()[:, :, None, None]).sum(1, keepdim=True)
         judged: Tensor = self.last(x).float() + match / x.shape[1] ** 0.5

@@ -42,6 +42,12 @@ class Adversary:
     every: int = 16
 
 
+LAYERS = ("relu2_1", "relu3_1", "relu4_1")
+"""Of the encoder that judges, what the discriminator looks through."""
+
+PACE = 4.0
+"""How much faster the discriminator learns than the network, which has learnt already (Heusel et al. 2017)."""
+
 Batch = tuple[Tensor, list[Key], Tensor]
 
 
@@ -68,7 +74,7 @@ class Painters:
     @property
     def players(self) -> tuple[Player, ...]:
         """The network first; the discriminator only where it counts."""
-        both = Player(name="paint", loss=self.painted), Player(name="judge", loss=self.judged)
+        both = Player(name="paint", loss=self.painted), Player(name="judge", loss=self.judged, pace=PACE)
         return both if self.adversary.weight else both[:1]
 
     def painted(self, step: int, *, rank: int, world: int) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -85,22 +91,27 @@ class Painters:
         stats = self.told(look.stats)
         self._round = {"real": real.to(device).float() / 255, "made": made.detach(), "stats": stats}
         shown = self.shown(made, step, rank=rank, world=world)
-        adversary = fooled(self.discriminator(shown, stats), self.adversary.game)
+        adversary = fooled(self.judgements(shown, stats), self.adversary.game)
         return total + self.adversary.weight * adversary, {**terms, "adversary": adversary}
 
     def judged(self, step: int, *, rank: int, world: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The discriminator's objective, on what was painted in this step."""
         now, play = self._round, self.adversary
         real, made = (self.shown(now[which], step, rank=rank, world=world) for which in ("real", "made"))
-        right, wrong = (self.discriminator(seen, now["stats"]) for seen in (real, made))
+        right, wrong = (self.judgements(seen, now["stats"]) for seen in (real, made))
         total = told_apart(right, wrong, play.game)
         terms = {"D": total}
         if play.penalty and step % play.every == 0:
             with torch.autocast(real.device.type, enabled=False):
                 real = real.detach().float().requires_grad_()
-                terms["steepness"] = steepness(self.discriminator(real, now["stats"]), real)
+                terms["steepness"] = steepness(self.judgements(real, now["stats"]), real)
             total = total + 0.5 * play.penalty * play.every * terms["steepness"]
         return total, terms
+
+    def judgements(self, x: Tensor, stats: Tensor) -> list[Tensor]:
+        """What the discriminator says of pictures (N, 3, H, W) in 0..1, at every scale."""
+        judged: list[Tensor] = self.discriminator(self.teaching.judgement.see(x, self.discriminator.layers), stats)
+        return judged
 
     def told(self, stats: Tensor) -> Tensor:
         """Statistics of styles as the discriminator is told them: relative to what is common."""

@@ -31,7 +31,7 @@ from danqing.atelier.nets.patch import StyledDiscriminator
 from danqing.atelier.nets.predictor import Predictor
 from danqing.atelier.train import publish
 from danqing.atelier.train.data import U8, Folder, Held, Pictures, square
-from danqing.atelier.train.gan import Adversary, Painters
+from danqing.atelier.train.gan import LAYERS, Adversary, Painters
 from danqing.atelier.train.johnson import LOSSES, Classic, OneStyle, Own
 from danqing.atelier.train.loop import Contest, Loop, Method, OnReport, Plan, Report, joined, parted
 from danqing.atelier.train.pastiche import (
@@ -342,7 +342,10 @@ def against(learner: Pastiches, recipe: TrainRecipe) -> Painters:
         penalty=recipe.penalty_weight,
         every=recipe.penalty_every,
     )
-    return Painters(learner, StyledDiscriminator(told, width=recipe.width, layers=recipe.layers), adversary)
+    seer = learner.teaching.judgement.seer
+    channels = {layer: seer.convolution(layer).out_channels for layer in LAYERS}
+    discriminator = StyledDiscriminator(told, channels=channels, width=recipe.width, layers=recipe.layers)
+    return Painters(learner, discriminator, adversary)
 
 
 def written(order: Order, loop: Loop, method: Pastiches | OneStyle, folder: Path) -> Card:
