@@ -23,7 +23,7 @@ import httpx
 import numpy as np
 from PIL import Image
 
-GRACE = 40.0
+GRACE = 120.0
 """Seconds after the end of a crowd in which those who still wait are answered."""
 
 Form = Callable[[bytes, int], dict[str, Any]]

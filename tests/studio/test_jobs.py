@@ -18,6 +18,7 @@ import pytest
 
 from danqing.errors import RunFailed
 from danqing.studio import jobs
+from danqing.studio.confine import YIELDING
 from danqing.studio.pool import Pool
 from danqing.studio.settings import Settings
 from danqing.studio.store import Store
@@ -247,6 +248,22 @@ def test_a_list_that_cannot_be_written_for_a_while_is_worked_off_later(
         runner.cancel()
 
     asyncio.run(asyncio.wait_for(run(), 10))
+
+
+@pytest.mark.skipif(not hasattr(os, "nice"), reason="this system knows no niceness")
+def test_painters_give_way_to_the_server(tmp_path: Path) -> None:
+    (photo := tmp_path / "photo.png").write_bytes(picture())
+
+    async def run(*, yielding: bool) -> int:
+        pool = Pool(1, Settings(folder=tmp_path), yielding=yielding)
+        await pool.start()
+        try:
+            await pool.run({"do": "look", "files": [[str(photo), "photo"]]}, seconds=30)
+            return os.getpriority(os.PRIO_PROCESS, pool._idle[0].process.pid) - os.getpriority(os.PRIO_PROCESS, 0)
+        finally:
+            await pool.close()
+
+    assert [asyncio.run(run(yielding=yielding)) for yielding in (False, True)] == [0, YIELDING]
 
 
 # ── F11: clients that go ────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,12 +6,18 @@ Where a system has none of them (Windows), nothing happens here: then the server
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from typing import Any
 
+YIELDING = 10
+"""How much nicer than others a process is that gives way to them."""
+
 
 def restrict(limits: dict[str, Any]) -> None:
-    """Caps on address space, files and new privileges, where the system has them."""
+    """Caps on address space, files and new privileges, where the system has them; and its place behind others."""
+    if limits.get("yielding") and hasattr(os, "nice"):
+        os.nice(YIELDING)
     try:
         import resource
     except ImportError:  # Windows

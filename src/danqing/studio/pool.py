@@ -55,10 +55,11 @@ class Pool:
     Args:
         count: how many.
         settings: their limits.
+        yielding: whether they give way to everything else on the machine, the server first.
     """
 
-    def __init__(self, count: int, settings: Settings) -> None:
-        self.count, self.settings = count, settings
+    def __init__(self, count: int, settings: Settings, *, yielding: bool = False) -> None:
+        self.count, self.settings, self.yielding = count, settings, yielding
         self._idle: list[_Process] = []
         self._busy: set[_Process] = set()
         self._waiting: list[tuple[float, int, asyncio.Future[_Process]]] = []
@@ -77,7 +78,7 @@ class Pool:
 
     async def start(self) -> None:
         """Start the workers, so that the first order need not wait for one."""
-        self._idle = [await _Process.started(self.settings) for _ in range(self.count)]
+        self._idle = [await _Process.started(self.settings, yielding=self.yielding) for _ in range(self.count)]
 
     async def close(self) -> None:
         """End all workers."""
@@ -129,7 +130,7 @@ class Pool:
         if self._idle:
             process = self._idle.pop()
             if not process.alive:
-                process = await _Process.started(self.settings)
+                process = await _Process.started(self.settings, yielding=self.yielding)
             self._busy.add(process)
             return process
         if limit is not None and self.waiting >= limit:
@@ -147,7 +148,7 @@ class Pool:
     async def _back(self, process: _Process, *, sound: bool) -> None:
         """A worker has done an order: it takes the next one, or a fresh one does."""
         if not sound or process.worn(self.settings):
-            fresh = asyncio.create_task(_Process.started(self.settings))
+            fresh = asyncio.create_task(_Process.started(self.settings, yielding=self.yielding))
             await process.end()
             self._busy.discard(process)
             process = await fresh
@@ -178,11 +179,9 @@ class _Process:
         self._doing = False
 
     @classmethod
-    async def started(cls, settings: Settings) -> _Process:
-        limits = {
-            name: getattr(settings, name) for name in ("pixels", "edge", "frames", "film_seconds", "memory", "file")
-        }
-        limits["seconds"] = int(settings.job_seconds * 2)
+    async def started(cls, settings: Settings, *, yielding: bool) -> _Process:
+        limits = {name: getattr(settings, name) for name in CAPS}
+        limits |= {"seconds": int(settings.job_seconds * 2), "yielding": yielding}
         environment = os.environ | {"DANQING_OFFLINE": "1"}
         if settings.workers > 1:
             environment |= dict.fromkeys(_THREADS, str(max(1, machine.cores() // settings.workers)))

@@ -55,7 +55,7 @@ class Studio:
         self.settings = settings
         self.doors = Doors(settings, keys)
         self.store = Store(settings.folder / "pictures", quota=settings.quota, age=settings.age)
-        self.quick, self.painters = Pool(1, settings), Pool(settings.workers, settings)
+        self.quick, self.painters = Pool(1, settings), Pool(settings.workers, settings, yielding=True)
         self.jobs = Jobs(settings.folder / "jobs", self.painters, settings)
         self._previews: dict[str, asyncio.Task[Answer]] = {}
         self._sweeper: asyncio.Task[None] | None = None
