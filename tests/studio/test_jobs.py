@@ -263,7 +263,8 @@ def test_painters_give_way_to_the_server(tmp_path: Path) -> None:
         finally:
             await pool.close()
 
-    assert [asyncio.run(run(yielding=yielding)) for yielding in (False, True)] == [0, YIELDING]
+    most = min(YIELDING, 19 - os.getpriority(os.PRIO_PROCESS, 0))
+    assert [asyncio.run(run(yielding=yielding)) for yielding in (False, True)] == [0, most]
 
 
 # ── F11: clients that go ────────────────────────────────────────────────────────────────────────────────────────────
