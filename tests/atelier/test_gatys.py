@@ -313,7 +313,9 @@ def test_raw_terms_are_the_weighted_formulas(small_encoder: encoders.VGG) -> Non
     )
     expected = losses.content(seen["conv2_2"], kept["conv2_2"]).item() + 2 * losses.absolute_variation(x).item()
     for layer, share in (("conv1_1", 0.75), ("conv2_1", 0.25)):
-        distance = losses.squared_gram(losses.gram(seen[layer]), losses.gram(wanted[layer])).item()
+        distance = losses.squared_gram(
+            *(losses.gram(*losses.mean_and_covariance(f)) for f in (seen[layer], wanted[layer]))
+        ).item()
         expected += 1e6 * share * distance
     assert goal.total(goal.terms(x)).item() == pytest.approx(expected, rel=1e-4)
 

@@ -19,9 +19,18 @@ def flat(features: torch.Tensor) -> np.ndarray:
     return features[0].double().numpy().reshape(features.shape[1], -1)
 
 
+def gram(features: torch.Tensor, guide: torch.Tensor | None = None) -> torch.Tensor:
+    return losses.gram(*losses.mean_and_covariance(features, guide))
+
+
+def moments(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    mean, covariance = losses.mean_and_covariance(features)
+    return mean, losses.deviation(covariance)
+
+
 def test_gram_is_mean_product_of_channels(features: torch.Tensor) -> None:
     f = flat(features)
-    np.testing.assert_allclose(losses.gram(features).numpy(), f @ f.T / f.shape[1], rtol=1e-5)
+    np.testing.assert_allclose(gram(features).numpy(), f @ f.T / f.shape[1], rtol=1e-5)
 
 
 def test_mean_and_covariance(features: torch.Tensor) -> None:
@@ -32,7 +41,7 @@ def test_mean_and_covariance(features: torch.Tensor) -> None:
 
 
 def test_statistics_are_float32_whatever_comes_in(features: torch.Tensor) -> None:
-    for statistic in (losses.gram(features.bfloat16()), *losses.mean_and_covariance(features.bfloat16())):
+    for statistic in (gram(features.bfloat16()), *losses.mean_and_covariance(features.bfloat16())):
         assert statistic.dtype == torch.float32
 
 
@@ -81,8 +90,8 @@ def test_a_guide_counts_positions_by_its_value(features: torch.Tensor) -> None:
     mean, covariance = losses.mean_and_covariance(features, guide)
     np.testing.assert_allclose(mean.numpy(), np.average(f, axis=1, weights=w), rtol=1e-5)
     np.testing.assert_allclose(covariance.numpy(), np.cov(f, aweights=w, bias=True), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(losses.gram(features, guide).numpy(), (f * w) @ f.T / w.sum(), rtol=1e-5)
-    deviation = losses.mean_and_deviation(features, guide)[1].numpy()
+    np.testing.assert_allclose(gram(features, guide).numpy(), (f * w) @ f.T / w.sum(), rtol=1e-5)
+    deviation = losses.deviation(losses.mean_and_covariance(features, guide)[1]).numpy()
     np.testing.assert_allclose(deviation**2, np.diag(np.cov(f, aweights=w, bias=True)), rtol=1e-4, atol=1e-6)
 
 
@@ -98,7 +107,7 @@ def test_squared_gram_is_four_times_the_papers(features: torch.Tensor) -> None:
     target = features.flip(1).exp()
     f, t = flat(features), flat(target)
     paper = np.sum((f @ f.T - t @ t.T) ** 2) / (4 * f.shape[0] ** 2 * f.shape[1] ** 2)
-    ours = losses.squared_gram(losses.gram(features), losses.gram(target)).item()
+    ours = losses.squared_gram(gram(features), gram(target)).item()
     assert ours == pytest.approx(4 * paper, rel=1e-4)
 
 
@@ -112,7 +121,7 @@ def test_moments(features: torch.Tensor) -> None:
     target = features.flip(1) * 2
     f, t = flat(features), flat(target)
     expected = np.mean((f.mean(1) - t.mean(1)) ** 2 + (f.std(1) - t.std(1)) ** 2)
-    ours = losses.moments(*losses.mean_and_deviation(features), losses.mean_and_deviation(target)).item()
+    ours = losses.moments(*moments(features), moments(target)).item()
     assert ours == pytest.approx(expected, rel=1e-4)
 
 

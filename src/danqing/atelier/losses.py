@@ -33,21 +33,16 @@ def shares(guide: Tensor | None, like: Tensor) -> Tensor:
     return pooled / pooled.sum().clamp(min=1e-12)
 
 
-def gram(features: Tensor, guide: Tensor | None = None) -> Tensor:
-    """Gram matrix over the number of positions, (1, C, h, w) -> float32 (C, C).
+def gram(mean: Tensor, covariance: Tensor) -> Tensor:
+    """Gram matrix over the number of positions, from the mean (C,) and the covariance (C, C): float32 (C, C).
 
     G = F·Fᵀ / (h·w), Gatys, Ecker & Bethge 2015, equation 3; with a guide each position counts by it (Gatys et al.
     2017, equation 4). Departure: divided by the positions, so that pictures of different sizes compare.
     """
-    return gram_of(*mean_and_covariance(features, guide))
-
-
-def gram_of(mean: Tensor, covariance: Tensor) -> Tensor:
-    """The Gram matrix (C, C) of features of this mean (C,) and covariance (C, C)."""
     return covariance + torch.outer(mean, mean)
 
 
-def deviation_of(covariance: Tensor) -> Tensor:
+def deviation(covariance: Tensor) -> Tensor:
     """The standard deviations (C,) of features of this covariance (C, C)."""
     return (covariance.diagonal() + 1e-8).sqrt()  # a channel that never fires has a deviation, but needs a gradient
 
@@ -140,17 +135,12 @@ def _flat(features: Tensor) -> Tensor:
     return features[0].permute(1, 2, 0).reshape(-1, features.shape[1])
 
 
-def mean_and_deviation(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Mean (C,) and standard deviation (C,) of every channel over positions, float32; a guide as in `gram`."""
-    mean, covariance = mean_and_covariance(features, guide)
-    return mean, deviation_of(covariance)
-
-
 def quantiles(features: Tensor, guide: Tensor | None = None, *, count: int = 256) -> Tensor:
     """The histogram of every channel as its inverse, (1, C, h, w) -> float32 (C, count), ascending.
 
     Args:
-        features, guide: as in `gram`; positions with less than half of the guide's highest value do not count.
+        features, guide: as in `mean_and_covariance`; positions with less than half of the guide's highest value do
+            not count.
         count: quantiles at (i + 1/2) / count.
     """
     return _at_quantiles(sorted_channels(features, guide), count)

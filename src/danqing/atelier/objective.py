@@ -67,9 +67,9 @@ class StyleView:
 def statistics(mean: Tensor, covariance: Tensor, kind: str) -> Statistics:
     """What this kind of loss compares, from a layer's mean (C,) and covariance (C, C); not for histograms."""
     if kind in ("gram", "squared_gram"):
-        return mean, losses.gram_of(mean, covariance)
+        return mean, losses.gram(mean, covariance)
     if kind == "moments":
-        return mean, losses.deviation_of(covariance)
+        return mean, losses.deviation(covariance)
     return mean, covariance
 
 
