@@ -1,8 +1,9 @@
 """Load: crowds of clients against a server that takes pictures, and what they were told.
 
 A `Server` and pictures go in; latencies by kind, statuses, and what was lost or never answered come out. Of the
-pictures 70 % are to be painted at 1024 px, 20 % at 512, 5 % have 12 Mpx, and 5 % are malformed. This module knows no
-server by name.
+pictures 70 % are to be painted at 1024 px, 20 % at 512, 5 % have 12 Mpx, and 5 % are malformed. A witness, a process of
+its own, sends something malformed and asks for a sign of life twice a second: what the crowd's clients measure of these
+is for the most part how long they kept each other waiting. This module knows no server by name.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ import asyncio
 import collections
 import contextlib
 import io
+import itertools
+import json
 import random
 import re
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -74,8 +79,9 @@ class Told:
         return sum(n for status, n in self.statuses.items() if status.split()[-1].startswith("5"))
 
     def count(self, status: int) -> int:
-        """How many answers of a status there were, signs of life aside."""
-        return sum(n for said, n in self.statuses.items() if said.endswith(f" {status}") and "healthz" not in said)
+        """How many answers of a status the crowd had."""
+        aside = "healthz", "witness"
+        return sum(n for said, n in self.statuses.items() if said.endswith(f" {status}") and not said.startswith(aside))
 
     def report(self) -> dict[str, Any]:
         """As it is written down."""
@@ -181,26 +187,28 @@ class Load:
 
     @contextlib.asynccontextmanager
     async def watched(self, told: Told) -> AsyncIterator[None]:
-        """Inside the block memory is watched, and a sign of life asked for ten times a second."""
-
-        async def beat() -> None:
-            while self.server.alive:
-                began = time.monotonic()
-                answer = await self.client.get(self.server.alive)
-                told.add("healthz", answer.status_code, time.monotonic() - began)
-                await asyncio.sleep(0.1)
+        """Inside the block memory is watched, and a witness asks for signs of life."""
+        order = {"address": str(self.client.base_url), "headers": dict(self.client.headers)}
+        order |= {"path": self.server.path, "alive": self.server.alive}
+        order |= {
+            "field": next(iter(self.server.form(b"", 1)["files"])),
+            "data": self.server.form(b"", 512).get("data"),
+        }
+        seeing = subprocess.Popen([sys.executable, __file__, json.dumps(order)], stdout=subprocess.PIPE, text=True)
 
         async def weigh() -> None:
             while True:
                 told.memory = max(told.memory, await asyncio.to_thread(resident, self.server.process))
                 await asyncio.sleep(0.5)
 
-        tasks = [asyncio.create_task(beat()), asyncio.create_task(weigh())]
+        task = asyncio.create_task(weigh())
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
+            task.cancel()
+            seeing.terminate()
+            for line in (await asyncio.to_thread(seeing.communicate))[0].splitlines():
+                told.add(*json.loads(line))
 
 
 async def slowly(port: int, count: int, seconds: float) -> list[float]:
@@ -224,6 +232,23 @@ async def slowly(port: int, count: int, seconds: float) -> list[float]:
     return list(await asyncio.gather(*(one() for _ in range(count))))
 
 
+def witness(order: dict[str, Any]) -> None:
+    """Tell, line by line, what was seen: a kind, a status and seconds."""
+    with httpx.Client(base_url=order["address"], headers=order["headers"], timeout=600) as client:
+
+        def told(kind: str, method: str, path: str, **what: Any) -> None:
+            began = time.monotonic()
+            with contextlib.suppress(httpx.HTTPError):
+                status = client.request(method, path, **what).status_code
+                print(json.dumps([kind, status, time.monotonic() - began]), flush=True)
+
+        for malformed in itertools.cycle((b"no picture at all", b"\x89PNG\r\n\x1a\n" + bytes(300))):
+            told("witness", "POST", order["path"], files={order["field"]: malformed}, data=order["data"])
+            if order["alive"]:
+                told("healthz", "GET", order["alive"])
+            time.sleep(0.5)
+
+
 def resident(process: int) -> int:
     """Bytes of memory of a process and its children; 0 where the system does not tell."""
     total = 0
@@ -234,3 +259,7 @@ def resident(process: int) -> int:
                 found = re.search(r"VmRSS:\s+(\d+)", (folder / "status").read_text())
                 total += int(found[1]) * 1024 if found else 0
     return total
+
+
+if __name__ == "__main__":
+    witness(json.loads(sys.argv[1]))

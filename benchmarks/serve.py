@@ -129,8 +129,8 @@ def row(name: str, told: Told) -> str:
     """A line of the table, as Markdown."""
     done = told.count(200) + told.count(202)
     usual = " / ".join(f"{told.at('1024', p):.2f}" for p in (50, 95, 99))
-    bad = sorted({status.split()[-1] for status in told.statuses if status.startswith("malformed")})
-    malformed = f"{', '.join(bad)}: {1000 * told.at('malformed', 95):.0f}" if bad else "-"
+    bad = sorted({status.split()[-1] for status in told.statuses if status.startswith(("malformed", "witness"))})
+    malformed = f"{', '.join(bad)}: {1000 * told.at('witness', 95):.0f}" if bad else "-"
     counts = f"{told.count(429)} | {told.failures} | {told.lost} | {told.unanswered}"
     return f"| {name} | {done} | {usual} | {malformed} | {counts} | {told.memory / 1e6:.0f} |"
 

@@ -19,6 +19,7 @@ from danqing.errors import ModelMissing, UsageError
 from danqing.files import shown
 from danqing.image import mask
 from danqing.image.fit import fit
+from danqing.judge import Judge, compact_encoder
 from danqing.messages import text
 from danqing.ownstyle import Papers
 from danqing.picture import Picture
@@ -79,9 +80,16 @@ class Polishing:
             RunFailed, ModelMissing, BadInput: one line.
         """
         works = [(np.clip(work.pixels, 0, 1) * 255).round().astype(np.uint8) for work in self.works]
+        encoder = compact_encoder()
         papers = Papers(network=self.card.name, network_sha256=self.card.sha256, style=self.style)
         found = engines.verb("polish")(
-            works, papers, photos=self.photos, seconds=self.seconds, device=self.device, on_progress=on_progress
+            works,
+            papers,
+            examiner=lambda photo, work: Judge(photo, work, encoder=encoder).score,
+            photos=self.photos,
+            seconds=self.seconds,
+            device=self.device,
+            on_progress=on_progress,
         )
         file = catalog.add_style(found.file, self.style.name)
         sheet = Picture(pixels=found.sheet.astype(np.float32) / 255)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import save
 from torch import Tensor, nn
 
@@ -26,7 +27,6 @@ from danqing.atelier.train.loop import Loop, Plan, Report, joined
 from danqing.atelier.train.pastiche import BRUSHES, Lesson, Look, Pastiches, Teaching, seer, stacked, together
 from danqing.atelier.train.rendered import Rendered
 from danqing.atelier.train.session import bundled
-from danqing.judge import Judge, compact_encoder
 from danqing.ownstyle import OwnStyle, Papers, parts
 from danqing.picture import Picture
 
@@ -56,6 +56,11 @@ class Progress:
     before: float
     best: float
 
+
+F32 = NDArray[np.float32]
+
+Examiner = Callable[[F32, F32], Callable[[F32], quality.Score]]
+"""A photo and a work, (H, W, 3) in 0..1 each -> how good a painting of that photo is."""
 
 OnProgress = Callable[[Progress], bool | None]
 """Called after every step; returning False keeps the best so far."""
@@ -101,15 +106,15 @@ class Exam:
         method: whose teaching is examined.
         photos: the photographs.
         works: what they are judged by, in turn.
+        examiner: who judges.
     """
 
-    def __init__(self, method: Pastiches, photos: Sequence[U8], works: Sequence[U8]) -> None:
+    def __init__(self, method: Pastiches, photos: Sequence[U8], works: Sequence[U8], examiner: Examiner) -> None:
         self.method, self.works = method, len(works)
         self.photos = stacked([square(photo, EXAM_SIDE) for photo in photos]).float() / 255
         shown = self.photos.permute(0, 2, 3, 1).numpy()
-        encoder = compact_encoder()
         self.judges = [
-            Judge(photo, works[place % len(works)].astype(np.float32) / np.float32(255), encoder=encoder)
+            examiner(photo, works[place % len(works)].astype(np.float32) / np.float32(255))
             for place, photo in enumerate(shown)
         ]
 
@@ -136,7 +141,7 @@ class Exam:
         The mean of the middle half of them; one picture that was far off would decide by itself.
         """
         painted = self.painted().permute(0, 2, 3, 1).cpu().numpy()
-        scores = [judge.score(picture) for judge, picture in zip(self.judges, painted, strict=True)]
+        scores = [judge(picture) for judge, picture in zip(self.judges, painted, strict=True)]
         arts = sorted(quality.art(CONTENT_SHARE * score.content, score.style) for score in scores)
         apart = len(arts) // 4
         return float(np.mean(arts[apart : len(arts) - apart]))
@@ -146,6 +151,7 @@ def polish(
     works: Sequence[U8],
     papers: Papers,
     *,
+    examiner: Examiner,
     photos: Path | None,
     seconds: float,
     device: str = "auto",
@@ -156,6 +162,7 @@ def polish(
     Args:
         works: uint8 (H, W, 3) each.
         papers: what the style's file says of itself.
+        examiner: who judges what is best.
         photos: a folder; None = pictures that danqing draws itself.
         seconds: that it may take, everything included.
         device: `auto`, `cpu`, `cuda` or `mps`.
@@ -176,7 +183,7 @@ def polish(
     method = Pastiches(teaching, learnt_from, held, gallery=held)
     with tempfile.TemporaryDirectory() as scratch:
         loop = Loop(method, PLAN, Path(scratch), device=joined(device))
-        exam = Exam(method, asked, works)
+        exam = Exam(method, asked, works, examiner)
         before, first = exam.value(), exam.painted()
         best, kept = before, teaching.shift.detach().clone()
         loop.plan = replace(PLAN, steps=1 << 20)
