@@ -81,14 +81,16 @@ def rembg(python: str, folder: str) -> Iterator[Server]:
 
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, env=environment, **quiet) as process:
-        for _ in range(1000):
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/api"):
-                break
-            time.sleep(0.2)
-        else:
-            raise SystemExit("rembg's server has not begun to listen within 200 s")
-        yield Server(port=port, process=process.pid, path="/api/remove", form=form)
-        process.kill()
+        try:
+            for _ in range(1000):
+                with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/api"):
+                    break
+                time.sleep(0.2)
+            else:
+                raise SystemExit("rembg's server has not begun to listen within 200 s")
+            yield Server(port=port, process=process.pid, path="/api/remove", form=form)
+        finally:
+            process.kill()
 
 
 async def measured(server: Server, arguments: argparse.Namespace, *, whole: bool) -> dict[str, Told]:
