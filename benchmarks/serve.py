@@ -6,9 +6,10 @@
     python benchmarks/serve.py --compare OLD.json  fail where a p95 grew by more than a fifth
 
 Opens a studio of its own on 127.0.0.1 and sends it what `load` describes; traffic never leaves this machine. rembg does
-its own default job, removing backgrounds with U2-Net, so that its speed says nothing here, but its memory and its
-errors do. Its weights are fetched from the network: where they are not in `~/.u2net`, `peers/u2net.py` draws a network
-of that shape with other numbers in it. Prints the table of docs/benchmarks.md and writes JSON.
+its own job, removing backgrounds, so that its speed says nothing here, but its memory and its errors do; it is asked
+for U2-Net, long its default. Its weights are fetched from the network: where they are not in `~/.u2net`,
+`peers/u2net.py` draws a network of that shape with other numbers in it. Prints the table of docs/benchmarks.md and
+writes JSON.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def studio(folder: str) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def rembg(python: str, folder: str) -> Iterator[Server]:
-    """rembg's server with its defaults, its network drawn where it is not here."""
+    """rembg's server with U2-Net, drawn where it is not here."""
     port, environment = free_port(), dict(os.environ)
     if not (Path.home() / ".u2net" / "u2net.onnx").exists():
         subprocess.run([sys.executable, str(PEERS / "u2net.py"), f"{folder}/u2net.onnx"], check=True)
@@ -77,7 +78,7 @@ def rembg(python: str, folder: str) -> Iterator[Server]:
 
     def form(content: bytes, size: int) -> dict[str, Any]:
         del size
-        return {"files": {"file": content}}
+        return {"files": {"file": content}, "data": {"model": "u2net"}}
 
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, env=environment, **quiet) as process:
