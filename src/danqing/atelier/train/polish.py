@@ -39,6 +39,9 @@ EXAM, EXAM_SIDE = 8, 384
 CONTENT_SHARE = 2.4
 """What content counts in the exam: beside the VGGs, `compact` sees so much less of it than of style."""
 
+ENOUGH = 0.02
+"""So much better than the prediction is a shift that is kept: what gains less on eight photographs loses on others."""
+
 LOOKS = 4
 """How often it is looked which shift is best."""
 
@@ -200,7 +203,7 @@ def polish(
             if report.step % max(1, steps // LOOKS) == 0 or report.step == steps or late:
                 now = teaching.shift.detach().clone()
                 teaching.shift.data.copy_(loop.average["shift"])
-                if (value := exam.value()) < best:
+                if (value := exam.value()) < min(best, (1 - ENOUGH) * before):
                     best, kept = value, teaching.shift.detach().clone()
                 teaching.shift.data.copy_(now)
             remaining = max(0.0, seconds - (time.monotonic() - began))
