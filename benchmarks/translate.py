@@ -8,7 +8,7 @@
 All by the light preset, shortened where less will do (`LENGTHS`), on pictures of the development data beside the
 checkout (or `--photos`); the phantoms are drawn by the tests' renderer. What is judged was kept out of the training.
 With `--minutes` a training stops after a checkpoint and the same command goes on with it. The figures go to stdout as
-JSON, a sheet into the folder.
+JSON; a sheet of phantoms, or of scikit-image's photographs, into the folder.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from skimage import data
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -39,6 +40,9 @@ SHARED = Path(os.environ.get("DANQING_SHARED", Path(__file__).parents[2] / "shar
 HELD_OUT, LONG, CONTRAST = 40, 256, 0.8
 BODY = 72
 """px: side of a phantom."""
+
+FREE, GAP = ("astronaut", "coffee", "chelsea", "rocket"), 6
+"""Photographs of the sheet, which scikit-image carries; px between them."""
 
 LENGTHS = {"sepia": (2000, 64), "phantoms": (2000, 64), "restore": (5000, 128), "collection": (6000, 128)}
 """Steps, and the side of the squares in px, for a processor; the preset itself has 6,000 steps of 128 px."""
@@ -97,42 +101,50 @@ def order_of(kind: str, folder: Path, arguments: argparse.Namespace) -> training
     return training.prepare(domains=(arguments.a, arguments.b), method="cyclegan", **knobs)
 
 
-def judged(kind: str, name: str, arguments: argparse.Namespace) -> tuple[dict[str, object], list[list[F32]]]:
-    """Figures of the pictures that were kept out, and rows of a sheet: before, after, truth."""
+def changed(kind: str, name: str, whole: F32, number: int) -> list[F32]:
+    """A photograph as it goes in, as it comes out, and the truth where there is one."""
     if kind == "collection":
-        shown = [small(path) for path in photographs(arguments.a)[2][:6]]
-        return {}, [[one, painted(one, f"{name}-a2b")] for one in shown]
-    before, after, truth = [], [], []
+        return [whole, painted(whole, f"{name}-a2b")]
+    if kind == "sepia":
+        return [whole, painted(whole, f"{name}-a2b"), old_print(whole)]
+    spoilt = degrade.aged(whole, np.random.default_rng((7, number)))
+    return [spoilt, painted(spoilt, name), whole]
+
+
+def body(name: str, number: int) -> list[F32]:
+    """The same for a phantom."""
+    one, other = (np.repeat(grey[..., None], 3, 2) for grey in phantom(number, side=BODY))
+    return [one, painted((one * 65535).round().astype(np.uint16), f"{name}-a2b"), other]
+
+
+def judged(kind: str, name: str, arguments: argparse.Namespace) -> dict[str, float]:
+    """Figures of the pictures that were kept out."""
+    if kind == "collection":
+        return {}
     if kind == "phantoms":
-        for number in range(1000, 1000 + HELD_OUT):
-            one, other = (np.repeat(grey[..., None], 3, 2) for grey in phantom(number, side=BODY))
-            before.append(one)
-            truth.append(other)
-            after.append(painted((one * 65535).round().astype(np.uint16), f"{name}-a2b"))
+        seen = [body(name, number) for number in range(1000, 1000 + HELD_OUT)]
     else:
-        style = name if kind == "restore" else f"{name}-a2b"
-        for number, path in enumerate(photographs(arguments.photos)[2]):
-            whole = small(path)
-            spoilt = degrade.aged(whole, np.random.default_rng((7, number)))
-            before.append(spoilt if kind == "restore" else whole)
-            truth.append(whole if kind == "restore" else old_print(whole))
-            after.append(painted(before[-1], style))
-    figures: dict[str, object] = {
-        "pictures": len(truth),
-        "psnr": np.mean([psnr(*two) for two in zip(after, truth, strict=True)]),
-        "psnr_before": np.mean([psnr(*two) for two in zip(before, truth, strict=True)]),
-        "correlation": np.mean([correlation(*two) for two in zip(after, truth, strict=True)]),
-        "correlation_before": np.mean([correlation(*two) for two in zip(before, truth, strict=True)]),
-    }
+        held = photographs(arguments.photos)[2]
+        seen = [changed(kind, name, small(path), number) for number, path in enumerate(held)]
+    figures: dict[str, float] = {"pictures": len(seen)}
+    for tag, place in (("", 1), ("_before", 0)):
+        figures[f"psnr{tag}"] = float(np.mean([psnr(one[place], one[2]) for one in seen]))
+        figures[f"correlation{tag}"] = float(np.mean([correlation(one[place], one[2]) for one in seen]))
     if kind == "restore":
         encoder = compact_encoder()
-        seen = [[features(encoder, one, quality.WORKING_SIZES[0]) for one in group] for group in (after, before, truth)]
-        for place, which in enumerate(("content", "content_before")):
-            distances = [quality.content_distance(*two) for two in zip(seen[place], seen[2], strict=True)]
-            figures[which] = float(np.median(distances))
-    return {key: round(float(value), 4) for key, value in figures.items()}, [  # type: ignore[arg-type]
-        [before[n], after[n], truth[n]] for n in range(6)
-    ]
+        known = [[features(encoder, one, quality.WORKING_SIZES[0]) for one in three] for three in seen]
+        for tag, place in (("", 1), ("_before", 0)):
+            distances = [quality.content_distance(three[place], three[2]) for three in known]
+            figures[f"content{tag}"] = float(np.median(distances))
+    return {key: round(float(value), 4) for key, value in figures.items()}
+
+
+def shown(kind: str, name: str) -> list[list[F32]]:
+    """The columns of the sheet: phantoms, or the photographs that scikit-image carries."""
+    if kind == "phantoms":
+        return [body(name, number) for number in range(1000, 1006)]
+    photos = (fit(Picture.load(Image.fromarray(getattr(data, which)())), size=LONG).pixels for which in FREE)
+    return [changed(kind, name, photo, number) for number, photo in enumerate(photos)]
 
 
 def painted(pixels: NDArray[Any], style: str) -> F32:
@@ -150,15 +162,22 @@ def correlation(one: F32, other: F32) -> float:
     return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
 
 
-def sheet(rows: list[list[F32]]) -> Image.Image:
-    """Pictures side by side: across, one after the other; down, before, after, truth."""
-    side = max(one.shape[0] for row in rows for one in row), max(one.shape[1] for row in rows for one in row)
-    page = np.ones((side[0] * len(rows[0]), side[1] * len(rows), 3), np.float32)
-    for across, row in enumerate(rows):
-        for down, one in enumerate(row):
-            top, left = down * side[0], across * side[1]
-            page[top : top + one.shape[0], left : left + one.shape[1]] = one
-    return Image.fromarray((np.clip(page, 0, 1) * 255).round().astype(np.uint8))
+def sheet(columns: list[list[F32]]) -> Image.Image:
+    """Pictures side by side, as high as the lowest: below each other before, after, truth."""
+    height = min(column[0].shape[0] for column in columns)
+    strips = []
+    for column in columns:
+        width = round(column[0].shape[1] * height / column[0].shape[0])
+        whole = [Image.fromarray((np.clip(one, 0, 1) * 255).round().astype(np.uint8)) for one in column]
+        strips.append([one.resize((width, height), Image.Resampling.LANCZOS) for one in whole])
+    across = sum(strip[0].width + GAP for strip in strips) - GAP
+    page = Image.new("RGB", (across, (height + GAP) * len(columns[0]) - GAP), "white")
+    left = 0
+    for strip in strips:
+        for down, one in enumerate(strip):
+            page.paste(one, (left, down * (height + GAP)))
+        left += strip[0].width + GAP
+    return page
 
 
 def main() -> None:
@@ -191,9 +210,8 @@ def main() -> None:
     if last:
         told |= {"seconds": round(last[-1].seconds), "steps_per_second": round(last[-1].per_second, 2)}
     if card is not None:
-        figures, rows = judged(arguments.kind, order.recipe.name, arguments)
-        sheet(rows).save(folder / "sheet.png")
-        told |= figures
+        sheet(shown(arguments.kind, order.recipe.name)).save(folder / "sheet.png")
+        told |= judged(arguments.kind, order.recipe.name, arguments)
     print(json.dumps(told))
 
 

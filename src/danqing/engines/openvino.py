@@ -112,7 +112,7 @@ def halve(model: Any) -> None:
     for node in model.get_ordered_ops():
         kind, name = node.get_type_name(), node.get_friendly_name()
         behind = node.get_input_size() > 0 and node.input_value(0).get_node().get_friendly_name() in halved
-        if kind in _HALVED or (kind in _HALVED_BEHIND and behind and not name.startswith(EXACT)):
+        if not name.startswith(EXACT) and (kind in _HALVED or (kind in _HALVED_BEHIND and behind)):
             halved.add(name)
     changed: dict[tuple[str, int, bool], Any] = {}
     for node in model.get_ordered_ops():

@@ -181,29 +181,63 @@ class _Pastiche:
         return found
 
     def styled(self, h: str, layer: str, statistics: dict[str, tuple[str, str]]) -> str:
-        """With the style's statistics, then as usual."""
-        return self.usual(self.moved(h, layer, statistics), layer)
+        """With the style's statistics, then as usual, by one and the same linear map."""
+        return self.moved(h, layer, statistics, usual=True)
 
     def usual(self, h: str, layer: str) -> str:
         """As `pastiche.Usual`."""
-        kept = self.net.usually(layer).state_dict()
-        mean, deviation = (
-            self.graph.constant(kept[name].numpy()[None, :, None, None], f"usual.{layer}.{name}")
-            for name in ("mean", "deviation")
-        )
+        mean, deviation = self.common(layer)
         return self.graph.add("Div", self.graph.add("Sub", h, mean), deviation)
 
+    def common(self, layer: str) -> list[str]:
+        """Mean and deviation that are usual, (1, C, 1, 1) each."""
+        kept = self.net.usually(layer).state_dict()
+        return [
+            self.graph.constant(kept[name].numpy()[None, :, None, None], f"usual.{layer}.{name}")
+            for name in ("mean", "deviation")
+        ]
+
     def based(self, tinted: str, kept: list[str], h: str) -> str:
-        """What is drawn, on the photo in the style's colours with as much of its detail as is kept."""
+        """What is drawn, on the photo in the style's colours with as much of its detail as is kept.
+
+        As in `PasticheNet.paint`, but written as a sum, so that little is left to do for every pixel; and areas are
+        enlarged plane by plane, by convolutions that give each pixel's parts, which are then put in their places, for
+        runtimes are slow to interpolate three channels.
+        """
         graph = self.graph
-        one = graph.constant(np.array([-1, 1, 1, 1], dtype=np.int64))
-        pooled = [graph.add("AveragePool", tinted, kernel_shape=[band] * 2, strides=[band] * 2) for band in BANDS]
-        levels = [*(self.larger(areas, band) for areas, band in zip(pooled, BANDS, strict=True)), tinted]
-        base = levels[0]
-        for coarse, fine, share in zip(levels[:-1], levels[1:], kept, strict=True):
-            detail = graph.add("Mul", graph.add("Sub", fine, coarse), graph.add("Reshape", share, one))
-            base = graph.add("Add", base, detail)
+        coarse, fine = kept
+        large, middle = BANDS
+        with graph.exact():
+            planes, colours, share = (
+                graph.constant(np.array(s, dtype=np.int64)) for s in ([-1, 1, 0, 0], [-1, 3, 0, 0], [1, 1, 1, 1])
+            )
+            coarse, fine = (graph.add("Reshape", kept, share) for kept in (coarse, fine))
+            near = self.areas(graph.add("Reshape", tinted, planes), middle)
+            far = graph.add("Mul", self.areas(near, large // middle), graph.add("Sub", graph.number(1), coarse))
+            far = graph.add("DepthToSpace", self.parts(far, large), blocksize=large // middle)
+            near = graph.add("Mul", near, graph.add("Sub", coarse, fine))
+            near = graph.add("Add", self.parts(near, middle), far)
+            areas = graph.add("Reshape", graph.add("DepthToSpace", near, blocksize=middle), colours)
+            base = graph.add("Add", graph.add("Mul", tinted, fine), areas)
         return graph.add("Add", base, h, name="drawn.rgb")
+
+    def areas(self, x: str, size: int) -> str:
+        """Means of squares of `size` px."""
+        return self.graph.add("AveragePool", x, kernel_shape=[size] * 2, strides=[size] * 2)
+
+    def parts(self, x: str, times: int) -> str:
+        """A plane enlarged bilinearly, (N, 1, h, w) -> (N, times², h, w): the pixels that each becomes.
+
+        They are sorted so that `DepthToSpace` may bring them to their places in two steps, the last by 2.
+        """
+        offsets = (np.arange(times) + 0.5) / times - 0.5
+        share = np.stack([np.maximum(-offsets, 0), 1 - np.abs(offsets), np.maximum(offsets, 0)], 1)
+        kernels = np.einsum("ay,bx->abyx", share, share)
+        steps = times // BANDS[-1], BANDS[-1]
+        kernels = kernels.reshape(*steps, *steps, 3, 3).transpose(0, 2, 1, 3, 4, 5).reshape(-1, 1, 3, 3)
+        margins = self.graph.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1], dtype=np.int64))
+        weight = self.graph.constant(kernels.astype(np.float32), f"parts.{times}")
+        return self.graph.add("Conv", self.graph.add("Pad", x, margins, mode="edge"), weight)
 
     def joined(self, h: str, place: str, other: str) -> str:
         """Twice as large, and what lies at that resolution added."""
@@ -248,13 +282,13 @@ class _Pastiche:
         deviation = graph.add("Sqrt", graph.add("Add", variance, floor))
         return graph.add("Div", centred, deviation)
 
-    def moved(self, x: str, layer: str, statistics: dict[str, tuple[str, str]]) -> str:
-        """As `pastiche.moved`, for one style. Half precision would not find the root."""
+    def moved(self, x: str, layer: str, statistics: dict[str, tuple[str, str]], *, usual: bool = False) -> str:
+        """As `pastiche.moved`, for one style, and then as `pastiche.Usual`. Half precision would not find the root."""
         with self.graph.exact():
-            return self._moved(x, *statistics[layer], width=self.net.styled[layer])
+            return self._moved(x, *statistics[layer], layer=layer, usual=usual)
 
-    def _moved(self, x: str, mean: str, root: str, *, width: int) -> str:
-        graph = self.graph
+    def _moved(self, x: str, mean: str, root: str, *, layer: str, usual: bool) -> str:
+        graph, width = self.graph, self.net.styled[layer]
         eye = graph.constant(np.eye(width, dtype=np.float32), f"eye.{width}")
         axes = graph.constant(np.array([1, 2], dtype=np.int64))
         flat = graph.add("Reshape", x, graph.constant(np.array([0, width, -1], dtype=np.int64)))
@@ -281,6 +315,11 @@ class _Pastiche:
             y, z = graph.add("MatMul", y, t), graph.add("MatMul", t, z)
         z = graph.add("Div", z, graph.add("Sqrt", trace))
         turned = graph.add("MatMul", graph.add("MatMul", across, z), root)
+        if usual:
+            column = graph.constant(np.array([width, 1], dtype=np.int64))
+            common, deviation = (graph.add("Reshape", number, column) for number in self.common(layer))
+            turned = graph.add("Div", turned, deviation)
+            mean = graph.add("Div", graph.add("Sub", mean, common), deviation)
         result = graph.add("Add", graph.add("MatMul", turned, flat), mean)
         return graph.add("Reshape", result, graph.add("Shape", x), name=f"{x}.moved")
 
