@@ -307,7 +307,7 @@ class TrainRecipe(Knobs):
     blocks: int | None = Field(default=None, ge=1, le=32, json_schema_extra=_ADVERSARY)
     layers: int = Field(default=3, ge=1, le=5, json_schema_extra=_ADVERSARY)
     upsampling: Literal["transposed", "nearest"] = Field(default="transposed", json_schema_extra=_ADVERSARY)
-    residual: bool = Field(default=False, json_schema_extra=_ADVERSARY)
+    skips: bool = Field(default=False, json_schema_extra=_ADVERSARY)
     game: Literal["lsgan", "hinge"] = Field(default="lsgan", json_schema_extra=_ADVERSARY)
     adversary_weight: float = Field(default=1.0, ge=0, le=1e6, json_schema_extra=_ADVERSARY)
     cycle_weight: float = Field(default=10.0, ge=0, le=1e6, json_schema_extra=_ADVERSARY)

@@ -77,14 +77,13 @@ def test_every_place_judges_a_patch(layers: int, seen: int) -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("whole", [False, True])
-@pytest.mark.parametrize(("upsampling", "residual"), [("transposed", False), ("nearest", True)])
+@pytest.mark.parametrize(("upsampling", "skips"), [("transposed", False), ("nearest", True)])
 def test_the_graph_computes_the_same(
-    channels: int, whole: bool, upsampling: Literal["transposed", "nearest"], residual: bool
+    channels: int, whole: bool, upsampling: Literal["transposed", "nearest"], skips: bool
 ) -> None:
     torch.manual_seed(1)
-    net = ResnetGenerator(channels, width=8, blocks=2, upsampling=upsampling, residual=residual)
+    net = ResnetGenerator(channels, width=8, blocks=2, upsampling=upsampling, skips=skips)
     with torch.no_grad():
-        net.last.weight.normal_(0, 0.02)
         for value in net.parameters():
             value.mul_(3)
     graph = generator_to_onnx(net, whole=whole)
@@ -93,15 +92,33 @@ def test_the_graph_computes_the_same(
         expected = net(x if channels == 3 else x.mean(1, keepdim=True)).expand(-1, 3, -1, -1).numpy()
     found = onnx.Session(graph, name="generator")({"picture": x.numpy()})["painting"]
     allowed = 2e-5 if whole else 5e-3
-    np.testing.assert_allclose(found, expected, atol=2 * allowed if residual else allowed)  # what is added is doubled
+    np.testing.assert_allclose(found, expected, atol=allowed)
     assert np.abs(expected).max() > 0.05
     half = len(generator_to_onnx(net))
     assert len(graph) > 1.8 * half if whole else len(graph) == half
 
 
-def test_what_is_added_to_a_picture_is_nothing_at_first() -> None:
+def test_with_skips_a_pixel_reaches_the_painting_at_full_size() -> None:
+    torch.manual_seed(0)
+    net = ResnetGenerator(width=8, blocks=1, skips=True)
+    torch.nn.init.zeros_(net.up[1].weight)  # nothing comes from the blocks
     x = torch.rand(1, 3, 32, 32) * 2 - 1
-    torch.testing.assert_close(ResnetGenerator(width=8, blocks=1, residual=True)(x), x)
+    other = x.clone()
+    other[0, :, 16, 16] += 0.5
+    changed = (net(other) - net(x)).abs().amax((0, 1)).detach() > 0
+    rows, columns = changed.any(1).nonzero(), changed.any(0).nonzero()
+    assert [int(found.min()) for found in (rows, columns)] == [9, 9]
+    assert [int(found.max()) for found in (rows, columns)] == [23, 23]
+
+
+def test_with_skips_a_pale_picture_is_told_from_its_stretched_self() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(1, 3, 32, 32) * 2 - 1
+    apart = [
+        float((net(x) - net(0.5 * x)).detach().abs().max())
+        for net in (ResnetGenerator(width=8, blocks=1, skips=skips) for skips in (False, True))
+    ]
+    assert apart[0] < 0.1 * apart[1]
 
 
 def test_the_style_has_a_say_at_every_scale() -> None:

@@ -408,17 +408,21 @@ class _Generator:
         x = "picture"
         if net.channels == 1:
             x = graph.add("ReduceMean", x, axes=[1], keepdims=1)
-        before = x
-        x = self.risen(self.layer(x, net.first, "first", margin=3), net.width)
+        x, seen = self.layer(x, net.first, "first", margin=3), []
+        x = graph.add("Relu", x) if net.joins else self.risen(x, net.width)
         for place, layer in enumerate(net.down):
+            seen.append(x)
             x = self.risen(self.layer(x, layer, f"down.{place}"), net.width * 2 ** (place + 1))
         for place, block in enumerate(net.blocks):
             x = self.block(x, block, f"blocks.{place}")
         for place, layer in enumerate(net.up):
-            x = self.risen(self.doubled(x, layer, f"up.{place}"), net.width * 2 ** (1 - place))
+            width = net.width * 2 ** (1 - place)
+            x = self.risen(self.doubled(x, layer, f"up.{place}"), width)
+            if net.joins:
+                x = graph.add("Concat", x, seen[-1 - place], axis=1)
+                x = self.layer(x, net.joins[place], f"joins.{place}", margin=1)
+                x = self.risen(x, width) if place == 0 else graph.add("Relu", x)
         painted = graph.add("Tanh", self.layer(x, net.last, "last", margin=3))
-        if net.residual:
-            painted = graph.add("Add", before, graph.add("Mul", painted, graph.number(2.0)))
         graph.add("Concat", *[painted] * (3 // net.channels), axis=1, name="painting")
         picture, painting = (value(name, ["pictures", 3, "height", "width"]) for name in ("picture", "painting"))
         return graph.model([picture], [painting], name="generator")

@@ -4,7 +4,8 @@ As Zhu et al. 2017 take it over from Johnson et al. 2016: a 7x7 convolution, two
 transposed ones that double, a 7x7 convolution, tanh; every border reflected, every layer instance-normalised without
 scale and shift. (N, C, H, W) in -1..1 on both sides, 1 or 3 channels. Departures, if asked for: pixels are doubled by
 repeating them before a convolution, which cannot leave the grid of transposed ones (Odena, Dumoulin & Olah 2016); and
-what comes out is added to the picture, which at first stays as it is.
+what was seen at full and at half size joins what is enlarged to it, as in a U-Net (Ronneberger, Fischer & Brox 2015),
+the full size as bright and as contrasty as it was, for how faded a picture is cannot be told from what is normalised.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class ResnetGenerator(nn.Module):
         width: channels at the picture's resolution; twice and four times as many at 1/2 and 1/4.
         blocks: residual blocks at 1/4.
         upsampling: `transposed`, or `nearest` for repeated pixels.
-        residual: whether twice what comes out, a little beyond -1..1 if need be, is added to the picture.
+        skips: whether what was seen joins what is enlarged.
     """
 
     def __init__(
@@ -70,10 +71,10 @@ class ResnetGenerator(nn.Module):
         width: int = 64,
         blocks: int = 9,
         upsampling: Literal["transposed", "nearest"] = "transposed",
-        residual: bool = False,
+        skips: bool = False,
     ) -> None:
         super().__init__()
-        self.channels, self.width, self.residual = channels, width, residual
+        self.channels, self.width = channels, width
         self.first = nn.Conv2d(channels, width, 7)
         self.down = nn.ModuleList(nn.Conv2d(width * n, width * n * 2, 3, stride=2, padding=1) for n in (1, 2))
         self.blocks = nn.ModuleList(Block(4 * width) for _ in range(blocks))
@@ -83,25 +84,29 @@ class ResnetGenerator(nn.Module):
             else nn.Conv2d(width * n, width * n // 2, 3)
             for n in (4, 2)
         )
+        self.joins = nn.ModuleList(nn.Conv2d(2 * n, n, 3) for n in (2 * width, width)) if skips else None
         self.last = nn.Conv2d(width, channels, 7)
         drawn(self)
-        if residual:
-            nn.init.zeros_(self.last.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) in -1..1 -> the same, float32; sides are multiples of 4."""
-        h = F.relu(normed(self.first(reflected(x, 3))))
+        h, seen = self.first(reflected(x, 3)), []
+        h = F.relu(h if self.joins else normed(h))
         for layer in self.down:
+            seen.append(h)
             h = F.relu(normed(layer(h)))
         for block in self.blocks:
             h = block(h)
-        for layer in self.up:
+        for place, layer in enumerate(self.up):
             if isinstance(layer, nn.Conv2d):
                 h = reflected(F.interpolate(h, scale_factor=2, mode="nearest"), 1)
             h = F.relu(normed(layer(h)))
+            if self.joins:
+                h = self.joins[place](reflected(torch.cat([h, seen[-1 - place]], 1), 1))
+                h = F.relu(normed(h) if place == 0 else h)
         with torch.autocast(x.device.type, enabled=False):  # half precision would round 16-bit pictures to 8
             painted: Tensor = self.last(reflected(h.float(), 3)).tanh()
-        return x + 2 * painted if self.residual else painted
+        return painted
 
 
 def normed(x: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ class Translation:
             width=recipe.width,
             blocks=recipe.blocks or blocks_for(recipe.crop),
             upsampling=recipe.upsampling,
-            residual=recipe.residual,
+            skips=recipe.skips,
         )
 
     def discriminator(self, channels: int) -> nn.Module:
