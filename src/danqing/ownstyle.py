@@ -112,7 +112,7 @@ def parts(style: OwnStyle) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     buffer = io.BytesIO()
     Image.fromarray((np.clip(pixels, 0, 1) * 255).round().astype(np.uint8)).save(buffer, "JPEG", quality=QUALITY)
     arrays: dict[str, NDArray[Any]] = {
-        "vectors": np.ascontiguousarray(style.vectors, dtype=np.float16),
+        "vectors": np.ascontiguousarray(style.vectors, dtype=np.float32),
         "picture": np.frombuffer(buffer.getvalue(), dtype=np.uint8),
     }
     told = json.dumps(style.papers.model_dump(mode="json", exclude_none=True), ensure_ascii=False)

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from danqing import catalog, engines, inputs
 from danqing.card import Card, LearntStyle
+from danqing.engines import vectors
 from danqing.errors import ModelMissing, UsageError
 from danqing.files import shown
 from danqing.image import mask
@@ -25,6 +27,8 @@ from danqing.ownstyle import Papers
 from danqing.picture import Picture
 from danqing.picture.load import PictureSource
 from danqing.training import DEVICES
+
+F32 = NDArray[np.float32]
 
 LARGEST = 1024
 """px: long side at which a painting is looked at."""
@@ -58,6 +62,7 @@ class Polishing:
     Attributes:
         style: what is known of it.
         works: the paintings.
+        predicted: their vectors (3, P) for the fine, the middling and the broad brush, which are tuned.
         photos: the folder of photographs; None = pictures that danqing draws itself.
         seconds: how long.
         device: where.
@@ -67,6 +72,7 @@ class Polishing:
 
     style: LearntStyle
     works: Sequence[Picture]
+    predicted: F32
     photos: Path | None
     seconds: float
     device: str
@@ -85,6 +91,7 @@ class Polishing:
         found = engines.verb("polish")(
             works,
             papers,
+            predicted=self.predicted,
             examiner=lambda photo, work: Judge(photo, work, encoder=encoder).score,
             photos=self.photos,
             seconds=self.seconds,
@@ -130,12 +137,16 @@ def prepare(
     stem = catalog.clean(Path(read[0].source.name).stem)
     called = name or stem
     catalog.check_style_name(called)
+    card = catalog.card(engines.NETWORK)
+    brushes = (-vectors.OCTAVES, 0.0, vectors.OCTAVES)
+    found = [[vectors.predicted(card, one.picture, octaves) for octaves in brushes] for one in read]
     return Polishing(
         style=LearntStyle(name=called, title=name or stem, sha256=read[0].source.sha256),
         works=[fit(Picture(pixels=mask.flatten(one.picture)), size=LARGEST) for one in read],
+        predicted=np.mean(found, axis=0, dtype=np.float32),
         photos=Path(photos) if photos is not None else None,
         seconds=seconds,
         device=device,
-        card=catalog.card(engines.NETWORK),
+        card=card,
         notes=() if photos is not None else (text("train.polish_note_no_photos"),),
     )

@@ -13,6 +13,7 @@ pytest.importorskip("onnx", reason="onnx is not installed: nothing can be publis
 
 from danqing import api, catalog, ownstyle
 from danqing.cli.main import main
+from danqing.engines import vectors
 from tests.fake_engine import picture
 from tests.pastiches import bundle, published
 
@@ -49,7 +50,7 @@ def test_a_style_is_polished_painted_with_moved_and_removed(
     assert found["after"] <= found["before"]
     assert "--style mine" in told.err
     assert Path(found["sheet"]).stat().st_size > 1000
-    assert Path(found["file"]).stat().st_size < 200_000
+    assert Path(found["file"]).stat().st_size < 400_000
 
     assert run("paint", "photos/0.png", "--style", "mine", "-o", "one.png") == 0
     assert run("styles", "list", "--json") == 0
@@ -66,6 +67,15 @@ def test_a_style_is_polished_painted_with_moved_and_removed(
     np.testing.assert_array_equal(one, two)
     assert run("styles", "import", "mine.style", "--name", "theirs") == 2
     assert run("styles", "import", "mine.style", "--name", "../up") == 2
+
+
+def test_what_is_tuned_is_the_prediction_by_one_shift_for_every_brush(workplace: Path) -> None:
+    assert run("polish", "painting.png", "--name", "mine", *QUICK) == 0
+    predicted = [vectors.predicted(catalog.card("pastiche"), api.Picture.load("painting.png"), at) for at in (-1, 0, 1)]
+    shifts = ownstyle.read(catalog.own_file("mine")).vectors - np.stack(predicted)
+    np.testing.assert_allclose(shifts, shifts[:1].repeat(3, 0), atol=1e-5)
+    head = vectors.predictor(catalog.card("pastiche")).widths
+    np.testing.assert_array_equal(shifts[:, : sum(width + width * (width + 1) // 2 for width in head)], 0)
 
 
 def test_another_network_predicts_again_and_says_so(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:

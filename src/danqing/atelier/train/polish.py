@@ -154,6 +154,7 @@ def polish(
     works: Sequence[U8],
     papers: Papers,
     *,
+    predicted: F32,
     examiner: Examiner,
     photos: Path | None,
     seconds: float,
@@ -165,6 +166,7 @@ def polish(
     Args:
         works: uint8 (H, W, 3) each.
         papers: what the style's file says of itself.
+        predicted: the vectors (3, P) that are tuned, for the fine, the middling and the broad brush.
         examiner: who judges what is best.
         photos: a folder; None = pictures that danqing draws itself.
         seconds: that it may take, everything included.
@@ -213,12 +215,13 @@ def polish(
 
         loop.run(look)
     teaching.shift.data.copy_(kept)
-    vectors = torch.cat([exam.vector(brush) for brush in range(len(BRUSHES))])
+    vectors = predicted.copy()
+    vectors[:, -len(kept) :] += kept.cpu().numpy()
     rows = [exam.photos, first.cpu(), exam.painted().cpu()]
     pixels = torch.cat([torch.cat(list(row), 2) for row in rows], 1).permute(1, 2, 0).numpy()
     sheet = (pixels * 255).round().astype(np.uint8)
     work = Picture(pixels=works[0].astype(np.float32) / np.float32(255))
-    arrays, header = parts(OwnStyle(papers=papers, vectors=vectors.cpu().numpy(), picture=work))
+    arrays, header = parts(OwnStyle(papers=papers, vectors=vectors, picture=work))
     return Polished(file=bytes(save(arrays, metadata=header)), before=before, after=best, sheet=sheet)
 
 
