@@ -290,7 +290,10 @@ def test_phantoms_are_one_body_in_two_contrasts() -> None:
     [
         "sepia",
         "phantoms",
-        pytest.param("restore", marks=pytest.mark.xfail(reason="grain and scratches stay: docs/collections.md")),
+        pytest.param(
+            "restore",
+            marks=pytest.mark.xfail(strict=False, reason="scratches stay after so few steps: docs/collections.md"),
+        ),
     ],
 )
 def test_the_light_preset_finds_the_truth(tmp_path: Path, shared: Path, kind: str) -> None:
