@@ -121,20 +121,12 @@ class Exam:
             for place, photo in enumerate(shown)
         ]
 
-    def looks(self, brush: int) -> list[Look]:
-        """At every work, as large as a brush asks for."""
-        return [self.method.look(("gallery", number, brush)) for number in range(self.works)]
-
-    def vector(self, brush: int) -> Tensor:
-        """The style's vector (1, P) for a brush: the mean of its works'."""
-        with torch.no_grad():
-            return self.method.teaching.vectors(together(self.looks(brush))).mean(0, keepdim=True)
-
     def painted(self) -> Tensor:
         """The photographs, painted with the middling brush."""
-        teaching = self.method.teaching
-        vector = self.vector(len(BRUSHES) // 2)
+        teaching, brush = self.method.teaching, len(BRUSHES) // 2
+        looks = together([self.method.look(("gallery", number, brush)) for number in range(self.works)])
         with torch.no_grad():
+            vector = teaching.vectors(looks).mean(0, keepdim=True)
             painted: Tensor = teaching.net(self.photos.to(vector.device), vector.expand(len(self.photos), -1))
         return painted.clamp(0, 1)
 
