@@ -42,6 +42,9 @@ KINDS: Mapping[str, type[np.generic]] = {
 }  # fmt: skip
 """Kinds of numbers that a picture may be made of."""
 
+Arrays = Mapping[str, NDArray[np.float32]]
+"""Inputs of a model, each by its name."""
+
 
 class Session:
     """A model, by ONNX Runtime on the processor.
@@ -72,19 +75,45 @@ class Session:
         self.kinds = {one.name: KINDS.get(one.type) for one in self._session.get_inputs()}
         self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
 
-    def __call__(self, values: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    def __call__(self, values: Arrays) -> dict[str, NDArray[np.float32]]:
         """The outputs for inputs, each by its name.
 
         Raises:
             ModelDamaged: the model cannot be run on them.
             DoesNotFit: there is not enough memory.
         """
+        return in_turn(self._run, self.inputs, values)
+
+    def _run(self, values: Arrays) -> dict[str, NDArray[np.float32]]:
         try:
             given = {name: typed(value, self.kinds.get(name)) for name, value in values.items()}
             found = self._session.run(None, given)
         except Exception as error:  # onnxruntime's errors have no common parent but this
             raise failure("run", self.name, error, _reason(error)) from error
         return dict(zip(self.outputs, found, strict=True))
+
+
+def in_turn(
+    run: Callable[[Arrays], dict[str, NDArray[np.float32]]],
+    shapes: Mapping[str, tuple[int | None, ...]],
+    values: Arrays,
+) -> dict[str, NDArray[np.float32]]:
+    """The outputs for several pictures; a model that takes one at a time gets them one after the other.
+
+    Args:
+        run: the model.
+        shapes: of its inputs, as it says; sides that may be any are None.
+        values: its inputs, each by its name.
+    """
+    several = {name for name, value in values.items() if shapes.get(name, ())[:1] == (1,) and len(value) > 1}
+    if not several:
+        return run(values)
+    count = max(len(values[name]) for name in several)
+    turns = [
+        run({name: value[n : n + 1] if name in several else value for name, value in values.items()})
+        for n in range(count)
+    ]
+    return {name: np.concatenate([found[name] for found in turns]) for name in turns[0]}
 
 
 def typed(value: NDArray[np.float32], kind: type[np.generic] | None) -> NDArray[Any]:

@@ -9,7 +9,6 @@ ever pays for compiling.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danqing import machine
-from danqing.engines.onnx import failure, refuse_external_data, typed
+from danqing.engines.onnx import Arrays, failure, in_turn, refuse_external_data, typed
 from danqing.files import shown
 
 EXACT = "exact."
 """How the names of operations begin that would go wrong in bfloat16."""
 
 _HALVED = {"Convolution", "ConvolutionBackpropData"}
-_HALVED_BEHIND = {"Add", "Concat", "Interpolate", "MaxPool", "Multiply", "Pad", "Relu"}
+_HALVED_BEHIND = {"Add", "Concat", "Interpolate", "MaxPool", "Multiply", "Pad", "ReduceMean", "Relu", "Subtract"}
+_ALONG = {"Add", "Multiply", "Subtract"}
+
+_BROAD = 32
+"""Channels from which on numbers for each of them are worth laying out as convolutions lay out theirs."""
 
 
 class Session:
@@ -81,13 +84,16 @@ class Session:
         self._kinds = {one.any_name: one.element_type.to_dtype().type for one in self._model.inputs}
         self.outputs: tuple[str, ...] = tuple(one.any_name for one in self._model.outputs)
 
-    def __call__(self, values: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    def __call__(self, values: Arrays) -> dict[str, NDArray[np.float32]]:
         """The outputs for inputs, each by its name.
 
         Raises:
             ModelDamaged: the model cannot be run on them.
             DoesNotFit: there is not enough memory.
         """
+        return in_turn(self._run, self.inputs, values)
+
+    def _run(self, values: Arrays) -> dict[str, NDArray[np.float32]]:
         try:
             found = self._model({name: typed(value, self._kinds.get(name)) for name, value in values.items()})
         except Exception as error:  # OpenVINO raises RuntimeError and others
@@ -109,25 +115,51 @@ def halve(model: Any) -> None:
     from openvino import opset13
 
     halved: set[str] = set()
+    varying: set[str] = set()
     for node in model.get_ordered_ops():
         kind, name = node.get_type_name(), node.get_friendly_name()
-        behind = node.get_input_size() > 0 and node.input_value(0).get_node().get_friendly_name() in halved
+        sources = [entry.get_source_output().get_node().get_friendly_name() for entry in node.inputs()]
+        behind = bool(sources) and sources[0] in halved
         if not name.startswith(EXACT) and (kind in _HALVED or (kind in _HALVED_BEHIND and behind)):
             halved.add(name)
+        if kind == "Parameter" or (kind != "ShapeOf" and not varying.isdisjoint(sources)):
+            varying.add(name)
     changed: dict[tuple[str, int, bool], Any] = {}
     for node in model.get_ordered_ops():
-        half = node.get_friendly_name() in halved
+        half, kind = node.get_friendly_name() in halved, node.get_type_name()
         for place, entry in enumerate(node.inputs()):
             output = entry.get_source_output()
             source = output.get_node().get_friendly_name()
             numbers = output.get_element_type() == openvino.Type.f32
-            if not numbers or half == (source in halved) or (place and node.get_type_name() == "Interpolate"):
+            sizes = kind == "ShapeOf" or (place and kind == "Interpolate")
+            if not numbers or sizes or half == (source in halved):
                 continue
             key = source, output.get_index(), half
             if key not in changed:
                 changed[key] = opset13.convert(output, "bf16" if half else "f32")
+                if half and kind in _ALONG and source in varying:
+                    changed[key] = _laid_out(changed[key])
             entry.replace_source_output(changed[key].output(0))
     model.validate_nodes_and_infer_types()
+
+
+def _laid_out(numbers: Any) -> Any:
+    """One number for each channel, (1, C, 1, 1), laid out as what convolutions give.
+
+    What such numbers are added to or multiplied with would otherwise be brought into their order and back, which takes
+    longer than the convolution. A convolution of a single 1 by them puts them in its own.
+    """
+    from openvino import opset13
+
+    shape = numbers.get_output_partial_shape(0)
+    if shape.is_dynamic or len(shape) != 4:
+        return numbers
+    pictures, channels, *sides = (side.get_length() for side in shape)
+    if channels < _BROAD or [pictures, *sides] != [1, 1, 1]:
+        return numbers
+    kernels = opset13.reshape(numbers, opset13.constant([channels, 1, 1, 1]), special_zero=False)
+    one = opset13.convert(opset13.constant(np.ones((1, 1, 1, 1), np.float32)), "bf16")
+    return opset13.convolution(one, kernels, [1, 1], [0, 0], [0, 0], [1, 1])
 
 
 def _reason(error: Exception) -> str:

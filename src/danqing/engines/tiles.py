@@ -98,7 +98,7 @@ STAGES = (
     Stage(outputs=("drawn.rgb",), surroundings=32, last=("drawn.relu2_1",)),
     Stage(outputs=(PAINTING,), surroundings=0, last=("drawn.rgb",)),
 )
-"""The pastiche network, as its graph is written (`atelier/export/onnx.py`)."""
+"""The pastiche network, as its graph is written (`atelier/export/pastiche.py`)."""
 
 
 @dataclass
@@ -123,13 +123,17 @@ class Statistics:
         self.count, self.mean, self.scatter = count, mean, scatter
 
     def values(self, name: str) -> dict[str, F32]:
-        """As the graph has them, by every name under which it may ask for them."""
+        """As the graph has them, by every name under which it may ask for them.
+
+        The mean is one that bfloat16 holds, so that every runtime takes away the same; the rest of it is by itself.
+        """
         covariance = self.scatter / self.count
+        mean = (self.mean.astype(np.float32).view(np.uint32) & 0xFFFF0000).view(np.float32)
         found = {
-            f"{name}.mean": self.mean[None, :, None, None],
-            f"{name}.variance": covariance.diagonal()[None, :, None, None],
-            f"{EXACT}{name}.mean": self.mean[None, :, None],
-            f"{EXACT}{name}.covariance": covariance[None],
+            f"{name}.mean": mean[None, :, None, None],
+            f"{EXACT}{name}.rest": (self.mean - mean)[None, :, None, None],
+            f"{EXACT}{name}.variance": covariance.diagonal()[None, :, None, None],
+            f"{EXACT}{name}.covariance": covariance,
         }
         return {key: np.ascontiguousarray(value, dtype=np.float32) for key, value in found.items()}
 

@@ -10,7 +10,7 @@ pytest.importorskip("onnx", reason="onnx is not installed: nothing can be export
 
 import onnxruntime  # noqa: E402
 
-from danqing.atelier.export.onnx import pastiche_to_onnx  # noqa: E402
+from danqing.atelier.export.pastiche import pastiche_to_onnx  # noqa: E402
 from danqing.atelier.nets.pastiche import PasticheNet, moved  # noqa: E402
 from danqing.image import color  # noqa: E402
 from tests.atelier.conftest import seeded  # noqa: E402

@@ -55,6 +55,10 @@ class Graph:
         how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
         return self.add("Resize", x, "", scales, mode="nearest", **how)
 
+    def reshaped(self, value: str, shape: Sequence[int], name: str = "") -> str:
+        """A value in another shape; 0 and -1 mean what they mean in ONNX."""
+        return self.add("Reshape", value, self.constant(np.array(shape, dtype=np.int64), f"shape.{shape}"), name=name)
+
     def split(self, value: str, sizes: Sequence[int], *, axis: int) -> list[str]:
         """A value cut into pieces along an axis."""
         outputs = [f"v{len(self.nodes)}.{place}" for place in range(len(sizes))]

@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from danqing.atelier.export.onnx import generator_to_onnx, johnson_to_onnx, pastiche_to_onnx, predictor_to_onnx
+from danqing.atelier.export.onnx import generator_to_onnx, johnson_to_onnx, predictor_to_onnx
+from danqing.atelier.export.pastiche import pastiche_to_onnx
 from danqing.atelier.nets.johnson import Johnson
 from danqing.atelier.nets.pastiche import Conditional, PasticheNet
 from danqing.atelier.nets.predictor import Predictor
