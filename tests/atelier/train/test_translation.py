@@ -285,17 +285,7 @@ def test_phantoms_are_one_body_in_two_contrasts() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.environ.get("DANQING_TRAIN"), reason="trains for half an hour; DANQING_TRAIN=1 asks for it")
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "sepia",
-        "phantoms",
-        pytest.param(
-            "restore",
-            marks=pytest.mark.xfail(strict=False, reason="scratches stay after so few steps: docs/collections.md"),
-        ),
-    ],
-)
+@pytest.mark.parametrize("kind", ["sepia", "phantoms", "restore"])
 def test_the_light_preset_finds_the_truth(tmp_path: Path, shared: Path, kind: str) -> None:
     script = Path(__file__).parents[3] / "benchmarks" / "translate.py"
     words = [sys.executable, str(script), kind, "--folder", str(tmp_path), "--photos", str(shared / "data" / "photos")]
