@@ -173,8 +173,8 @@ class Card(BaseModel):
         """The card as it stands beside the model."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_defaults=True))
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
+    @staticmethod
+    def load(path: Path) -> Card:
         """A card from its TOML file.
 
         Raises:
@@ -191,7 +191,7 @@ class Card(BaseModel):
         try:
             if len(data) > MAX_BYTES:
                 raise ValueError(f"> {MAX_BYTES} bytes")
-            return cls.model_validate(_tables(data))
+            return _read(data)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
             problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or '-'}: {e['msg']}" for e in found[:8])
@@ -212,9 +212,9 @@ class Card(BaseModel):
 
 
 @lru_cache(64)
-def _tables(data: bytes) -> dict[str, Any]:
-    """TOML as its tables; the same cards are read for every painting, and parsed for the first."""
-    return tomllib.loads(data.decode("utf-8"))
+def _read(data: bytes) -> Card:
+    """A card from its TOML; the same cards are read for every painting, and parsed for the first."""
+    return Card.model_validate(tomllib.loads(data.decode("utf-8")))
 
 
 @dataclass(frozen=True, eq=False)

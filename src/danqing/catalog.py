@@ -17,6 +17,7 @@ import shutil
 import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -381,7 +382,7 @@ def studies(folder: Path | None = None) -> list[StyleEntry]:
     if not file.is_file():
         return []
     try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+        tables = _tables(file.read_bytes())
         return [_entry(name, table, folder) for name, table in tables.items()]
     except (OSError, ValueError, TypeError, AttributeError, LookupError) as error:
         raise ModelDamaged(text("catalog.samples", name=files.shown(file), reason=told(error))) from error
@@ -527,6 +528,11 @@ def vectors(name: str) -> tuple[Card, NDArray[np.float32] | None]:
     if learnt is None or learnt.ndim != 2 or len(learnt) != 3:
         raise ModelDamaged(text("catalog.damaged_bundled", name=found.name, path=files.shown(path)))
     return found, np.ascontiguousarray(learnt, dtype=np.float32)
+
+
+@lru_cache(4)
+def _tables(data: bytes) -> dict[str, dict[str, str]]:
+    return tomllib.loads(data.decode("utf-8"))
 
 
 def _entry(name: str, table: dict[str, str], folder: Path) -> StyleEntry:

@@ -33,7 +33,7 @@ def run(card: Card, pixels: F32, network: Callable[[F32], F32]) -> F32:
     else:
         least = -(-card.min_size // card.multiple_of) * card.multiple_of
         more = [(0, max(least, -(-side // card.multiple_of) * card.multiple_of) - side) for side in (height, width)]
-        seen = np.pad(pixels, (*more, (0, 0)), mode="edge")
+        seen = np.pad(pixels, (*more, (0, 0)), mode="edge") if any(after for _, after in more) else pixels
     painting = sized(painted(card, network(fed(card, seen))), (seen.shape[1], seen.shape[0]))
     if card.fixed_size is not None:
         return sized(painting, (width, height))

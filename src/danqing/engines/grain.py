@@ -30,13 +30,21 @@ SIDE = 1020
 def grained(pixels: F32, strength: float) -> F32:
     """Pixels (H, W, 3) in 0..1 with so much of the relief, 0..1."""
     height, width = pixels.shape[:2]
-    relief, out = np.float32(AMOUNT * strength) * _relief(), scratch.pixels(pixels.shape)
-    across = np.arange(width) % SIDE
+    relief, out = _scaled(AMOUNT * strength), scratch.pixels(pixels.shape)
     for top in range(0, height, SIDE):
         rows = slice(top, min(height, top + SIDE))
-        np.add(pixels[rows], relief[: rows.stop - rows.start, across], out=out[rows])
+        for left in range(0, width, SIDE):
+            columns = slice(left, min(width, left + SIDE))
+            part = relief[: rows.stop - rows.start, : columns.stop - columns.start]
+            np.add(pixels[rows, columns], part, out=out[rows, columns])
         np.clip(out[rows], 0, 1, out=out[rows])
     return out
+
+
+@lru_cache(1)
+def _scaled(amount: float) -> F32:
+    """So much of the relief, the same in all three colours, (SIDE, SIDE, 3): added as it is, it takes half the time."""
+    return np.repeat(np.float32(amount) * _relief(), 3, axis=2)
 
 
 @lru_cache(1)

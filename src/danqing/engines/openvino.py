@@ -23,11 +23,8 @@ EXACT = "exact."
 """How the names of operations begin that would go wrong in bfloat16."""
 
 _HALVED = {"Convolution", "ConvolutionBackpropData"}
-_HALVED_BEHIND = {"Add", "Concat", "Interpolate", "MaxPool", "Multiply", "Pad", "ReduceMean", "Relu", "Subtract"}
+_HALVED_BEHIND = set("Add Concat Interpolate MaxPool Multiply Pad ReduceMean Relu Subtract".split())
 _ALONG = {"Add", "Multiply", "Subtract"}
-
-_BROAD = 32
-"""Channels from which on numbers for each of them are worth laying out as convolutions lay out theirs."""
 
 
 class Session:
@@ -137,17 +134,19 @@ def halve(model: Any) -> None:
             key = source, output.get_index(), half
             if key not in changed:
                 changed[key] = opset13.convert(output, "bf16" if half else "f32")
-                if half and kind in _ALONG and source in varying:
-                    changed[key] = _laid_out(changed[key])
-            entry.replace_source_output(changed[key].output(0))
+            found = changed[key]
+            if half and place and kind in _ALONG and source in varying:
+                found = _laid_out(found, node.input_value(0))
+            entry.replace_source_output(found.output(0))
     model.validate_nodes_and_infer_types()
 
 
-def _laid_out(numbers: Any) -> Any:
-    """One number for each channel, (1, C, 1, 1), laid out as what convolutions give.
+def _laid_out(numbers: Any, features: Any) -> Any:
+    """One number for each channel, (1, C, 1, 1), as a row (1, C, 1, W) that is laid out as features (1, C, H, W) are.
 
-    What such numbers are added to or multiplied with would otherwise be brought into their order and back, which takes
-    longer than the convolution. A convolution of a single 1 by them puts them in its own.
+    Convolutions give the channels of a place side by side. What meets them with another order is brought into it and
+    back, which takes longer than the convolution; and channel by channel it is slow. A convolution of ones by the
+    numbers puts them in order, and a whole row of them goes quickly.
     """
     from openvino import opset13
 
@@ -155,11 +154,13 @@ def _laid_out(numbers: Any) -> Any:
     if shape.is_dynamic or len(shape) != 4:
         return numbers
     pictures, channels, *sides = (side.get_length() for side in shape)
-    if channels < _BROAD or [pictures, *sides] != [1, 1, 1]:
+    if [pictures, *sides] != [1, 1, 1]:
         return numbers
     kernels = opset13.reshape(numbers, opset13.constant([channels, 1, 1, 1]), special_zero=False)
-    one = opset13.convert(opset13.constant(np.ones((1, 1, 1, 1), np.float32)), "bf16")
-    return opset13.convolution(one, kernels, [1, 1], [0, 0], [0, 0], [1, 1])
+    width = opset13.gather(opset13.shape_of(features), opset13.constant([3]), opset13.constant(0))
+    row = opset13.concat([opset13.constant(np.array([1, 1, 1])), width], 0)
+    ones = opset13.convert(opset13.broadcast(opset13.constant(np.float32(1)), row), "bf16")
+    return opset13.convolution(ones, kernels, [1, 1], [0, 0], [0, 0], [1, 1])
 
 
 def _reason(error: Exception) -> str:
