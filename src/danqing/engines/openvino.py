@@ -23,7 +23,9 @@ EXACT = "exact."
 """How the names of operations begin that would go wrong in bfloat16."""
 
 _HALVED = {"Convolution", "ConvolutionBackpropData"}
-_HALVED_BEHIND = {"Add", "Concat", "Interpolate", "MaxPool", "Multiply", "Pad", "ReduceMean", "Relu", "Subtract"}  # fmt: skip
+_HALVED_BEHIND = {
+    "Add", "Concat", "Interpolate", "MaxPool", "Multiply", "Pad", "ReduceMean", "Relu", "Subtract"
+}  # fmt: skip
 _ALONG = {"Add", "Multiply", "Subtract"}
 
 

@@ -25,6 +25,9 @@ from danqing.atelier.nets.pastiche import (
     PasticheNet,
 )
 
+PARTS = 8
+"""In which a picture is multiplied with itself; the places of one are a multiple of 64."""
+
 
 def pastiche_to_onnx(net: PasticheNet) -> bytes:
     """The pastiche network as a serialised ONNX model.
@@ -128,15 +131,28 @@ class _Pastiche:
         graph, width = self.graph, self.net.styled[layer]
         mean, root = statistics[layer]
         centred, rest = self.centred(x)
-        flat = graph.reshaped(centred, [width, -1])
         with graph.exact():
             rest = graph.reshaped(rest, [width, 1])
-            squares = graph.add("MatMul", flat, graph.add("Transpose", flat, perm=[1, 0]))
-            squares = graph.add("Div", squares, self.count(x))
+            squares = graph.add("Div", self.products(centred, width), self.count(x))
             of_rest = graph.add("MatMul", rest, graph.add("Transpose", rest, perm=[1, 0]))
             matrix = self.least(graph.add("Sub", squares, of_rest, name=f"{x}.covariance"), root, width)
             shift = graph.add("Sub", mean, graph.add("MatMul", matrix, rest))
         return Linear(features=centred, matrix=matrix, shift=shift)
+
+    def products(self, x: str, width: int) -> str:
+        """Sums over all places of the products of every two channels, (C, C).
+
+        The rows of a picture's three matrices are short of what fills a processor, and longer than what it is quick
+        at: each is taken as several, of which only those products count that are of the same part.
+        """
+        graph, parts = self.graph, PARTS if width == 3 else 1
+        flat = graph.reshaped(x, [width * parts, -1])
+        products = graph.add("MatMul", flat, graph.add("Transpose", flat, perm=[1, 0]))
+        if parts == 1:
+            return products
+        same = graph.constant(np.eye(parts, dtype=np.float32)[None, :, None, :], "same")
+        products = graph.add("Mul", graph.reshaped(products, [width, parts, width, parts]), same)
+        return graph.add("ReduceSum", products, graph.constant(np.array([1, 3], dtype=np.int64)), keepdims=0)
 
     def least(self, covariance: str, root: str, width: int) -> str:
         """The map that moves least, from a covariance (C, C) to that of the style with a root (C, C)."""
@@ -152,10 +168,12 @@ class _Pastiche:
         both = graph.add("MatMul", graph.add("MatMul", root, covariance), across)
         trace = graph.add("ReduceSum", graph.add("Mul", both, eye), keepdims=1)
         trace = graph.add("Add", trace, graph.number(1e-12))
-        y, z = graph.add("Div", both, trace), eye
+        y = graph.add("Div", both, trace)
         y = graph.add("Add", y, graph.add("Mul", eye, graph.number(NEARLY_FLAT / width)))
         once_and_a_half, half = graph.add("Mul", eye, graph.number(1.5)), graph.number(0.5)
-        for _ in range(NEWTON_STEPS):
+        z = graph.add("Sub", once_and_a_half, graph.add("Mul", y, half))  # the first step, which begins with z = 1
+        y = graph.add("MatMul", y, z)
+        for _ in range(1, NEWTON_STEPS):
             t = graph.add("Sub", once_and_a_half, graph.add("Mul", graph.add("MatMul", z, y), half))
             y, z = graph.add("MatMul", y, t), graph.add("MatMul", t, z)
         z = graph.add("Div", z, graph.add("Sqrt", trace))
