@@ -251,7 +251,7 @@ LEAST_PAINTING = 64
 METHODS: dict[str, dict[str, Any]] = {
     "cyclegan": {"batch": 1, "epochs": 200.0},
     "pairs": {"batch": 1, "epochs": 200.0, "skips": True},
-    "gan": {"augment": True, "width": 32, "adversary_weight": 0.1, "crop": 192},
+    "gan": {"width": 32, "adversary_weight": 0.3, "crop": 192},
 }
 """Knobs that are another's by default: of the papers, where there is one."""
 

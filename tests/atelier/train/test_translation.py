@@ -95,8 +95,8 @@ def test_a_run_that_was_stopped_ends_the_same(kinds: tuple[Path, Path], tmp_path
 
 
 def test_a_collection_becomes_styles_and_is_judged_beside_itself(kinds: tuple[Path, Path]) -> None:
-    order = training.prepare(collection=kinds[1], photos=kinds[0], method="gan", batch=2, **SMALL)
-    assert order.recipe.augment and order.makes[:2] == ("水墨-图0", "水墨-图1")
+    order = training.prepare(collection=kinds[1], photos=kinds[0], method="gan", batch=2, augment=True, **SMALL)
+    assert order.makes[:2] == ("水墨-图0", "水墨-图1")
     assert order.run() is not None
     terms = [json.loads(line) for line in (order.folder / "log.jsonl").read_text().splitlines()]
     assert {"content", "style", "adversary", "D"} <= terms[0].keys()
