@@ -113,10 +113,8 @@ def main() -> None:
         sheet = page([[paint(photo(name), str(path)) for path in works] for name in PHOTOS], args.side)
     elif args.ways:
         work, polished, learnt = args.ways
-        ways = ((work, "fast"), (work, "optimize"), (polished, "fast"), (learnt, "fast"))
-        sheet = page(
-            [[photo(n), *(painted(photo(n), style, 384, engine) for style, engine in ways)] for n in WAYS], args.side
-        )
+        ways = ((work, 512, "fast"), (work, 512, "optimize"), (polished, 512, "fast"), (learnt, 256, "fast"))
+        sheet = page([[photo(n), *(painted(photo(n), *way) for way in ways)] for n in WAYS], args.side)
     else:
         names = [entry.name for entry in danqing.styles() if entry.network]
         rows = [[photo(name) for name in PHOTOS[:4]]]
