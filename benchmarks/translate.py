@@ -1,6 +1,7 @@
 """Translation: what CycleGAN and pairs learn, against truths that are known.
 
     python benchmarks/translate.py sepia      photographs and other photographs as sepia prints; unpaired
+    python benchmarks/translate.py blur       photographs and other photographs out of focus; unpaired
     python benchmarks/translate.py phantoms   grey bodies of 16 bits in two contrasts, other ones in each; unpaired
     python benchmarks/translate.py restore    photographs that are aged, and the way back; paired
     python benchmarks/translate.py collection --a PHOTOS --b PAINTINGS    no truth; only the sheet
@@ -37,14 +38,20 @@ from danqing.picture import Picture
 from tests.kinds import phantom, phantoms
 
 SHARED = Path(os.environ.get("DANQING_SHARED", Path(__file__).parents[2] / "shared"))
-HELD_OUT, LONG, CONTRAST = 40, 256, 0.8
+HELD_OUT, LONG, CONTRAST, RADIUS = 40, 256, 0.8, 2.0
 BODY = 72
 """px: side of a phantom."""
 
 FREE, GAP = ("astronaut", "coffee", "chelsea", "rocket"), 6
 """Photographs of the sheet, which scikit-image carries; px between them."""
 
-LENGTHS = {"sepia": (2000, 64), "phantoms": (2000, 64), "restore": (5000, 128), "collection": (6000, 128)}
+LENGTHS = {
+    "sepia": (2000, 64),
+    "blur": (2000, 64),
+    "phantoms": (2000, 64),
+    "restore": (5000, 128),
+    "collection": (6000, 128),
+}
 """Steps, and the side of the squares in px, for a processor; the preset itself has 6,000 steps of 128 px."""
 
 F32 = NDArray[np.float32]
@@ -68,6 +75,14 @@ def old_print(pixels: F32) -> F32:
     return degrade.sepia(pixels, contrast=CONTRAST)
 
 
+def out_of_focus(pixels: F32) -> F32:
+    """Another known change: no edge is sharp."""
+    return degrade.blurred(pixels, RADIUS)
+
+
+CHANGES = {"sepia": old_print, "blur": out_of_focus}
+
+
 def kept(folder: Path, files: list[Path], change: Callable[[F32], F32] | None = None) -> Path:
     """Photographs at `LONG` px in a folder, changed."""
     if not folder.is_dir():
@@ -86,9 +101,9 @@ def order_of(kind: str, folder: Path, arguments: argparse.Namespace) -> training
     knobs: dict[str, Any] = {"preset": "light", "name": arguments.name or kind, "folder": run}
     knobs |= {key: value for key, value in vars(arguments).items() if key in ("steps", "crop", "save_every")}
     photos = arguments.photos
-    if kind == "sepia":
+    if kind in CHANGES:
         one, other, _ = photographs(photos)
-        domains = kept(folder / "photos", one[:400]), kept(folder / "prints", other[:400], old_print)
+        domains = kept(folder / "photos", one[:400]), kept(folder / "changed", other[:400], CHANGES[kind])
         return training.prepare(domains=domains, method="cyclegan", **knobs)
     if kind == "phantoms":
         for contrast, numbers in enumerate((range(300), range(300, 600))):
@@ -105,8 +120,8 @@ def changed(kind: str, name: str, whole: F32, number: int) -> list[F32]:
     """A photograph as it goes in, as it comes out, and the truth where there is one."""
     if kind == "collection":
         return [whole, painted(whole, f"{name}-a2b")]
-    if kind == "sepia":
-        return [whole, painted(whole, f"{name}-a2b"), old_print(whole)]
+    if kind in CHANGES:
+        return [whole, painted(whole, f"{name}-a2b"), CHANGES[kind](whole)]
     spoilt = degrade.aged(whole, np.random.default_rng((7, number)))
     return [spoilt, painted(spoilt, name), whole]
 
@@ -183,7 +198,7 @@ def sheet(columns: list[list[F32]]) -> Image.Image:
 def main() -> None:
     """Train, judge, tell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=("sepia", "phantoms", "restore", "collection"))
+    parser.add_argument("kind", choices=("sepia", "blur", "phantoms", "restore", "collection"))
     parser.add_argument("--folder", type=Path, required=True, help="for pictures, the run and the sheet")
     parser.add_argument("--photos", type=Path, default=SHARED / "data" / "photos")
     parser.add_argument("--a", type=Path)
