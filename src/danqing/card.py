@@ -181,13 +181,12 @@ class Card(BaseModel):
             ModelMissing: no such file, or it cannot be read.
             ModelDamaged: not a card; everything that is wrong with it is listed.
         """
-        name = shown(path)
         try:
             with path.open("rb") as stream:
                 data = stream.read(MAX_BYTES + 1)
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            raise ModelMissing(text("catalog.card_unreadable", name=name, reason=reason)) from error
+            raise ModelMissing(text("catalog.card_unreadable", name=shown(path), reason=reason)) from error
         try:
             if len(data) > MAX_BYTES:
                 raise ValueError(f"> {MAX_BYTES} bytes")
@@ -195,9 +194,10 @@ class Card(BaseModel):
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
             problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or '-'}: {e['msg']}" for e in found[:8])
-            raise ModelDamaged(text("catalog.card_damaged", name=name, problems=shown(problems))) from error
+            raise ModelDamaged(text("catalog.card_damaged", name=shown(path), problems=shown(problems))) from error
         except (ValueError, RecursionError) as error:
-            raise ModelDamaged(text("catalog.card_damaged", name=name, problems=shown(str(error)[:200]))) from error
+            reason = shown(str(error)[:200])
+            raise ModelDamaged(text("catalog.card_damaged", name=shown(path), problems=reason)) from error
 
     def transform(self) -> tuple[tuple[tuple[float, float, float], ...], tuple[float, float, float]]:
         """The preprocessing as one affine map: the first layer sees `matrix @ rgb + bias`, rgb in 0..1."""

@@ -112,6 +112,18 @@ def find(name: str, *, form: Form = "weights") -> tuple[Card, Path]:
     return found.model_copy(update={"sha256": whole} if form == "weights" else {}), path
 
 
+@lru_cache(64)
+def _sha256(path: Path, _changed: int, _size: int) -> str:
+    """Of a file as it was last written; a process that paints a hundred pictures looks at it once."""
+    return files.sha256(path)
+
+
+@lru_cache(4)
+def _arrays(path: Path, _sha256: str, name: str) -> Arrays:
+    """Those of a file of vectors, likewise; they are not to be written to."""
+    return safetensors.read(path, name=name)
+
+
 def verify(found: Card, path: Path) -> str:
     """The sha256 of a model's file, weights or graph, if it is what the card says.
 
@@ -122,7 +134,8 @@ def verify(found: Card, path: Path) -> str:
     expected = found.files().get(path.name, found.sha256)
     if not path.is_file():
         raise ModelMissing(text("catalog.file_missing", name=found.name, path=files.shown(path)))
-    actual = files.sha256(path)
+    state = path.stat()
+    actual = _sha256(path, state.st_mtime_ns, state.st_size)
     if not actual.startswith(expected):
         key = "catalog.damaged_fetched" if found.urls else "catalog.damaged_bundled"
         raise ModelDamaged(text(key, name=found.name, path=files.shown(path)))
@@ -523,8 +536,7 @@ def vectors(name: str) -> tuple[Card, NDArray[np.float32] | None]:
     if found.vectors is None:
         return found, None
     path = location(found).with_name(found.vectors)
-    verify(found, path)
-    learnt = safetensors.read(path, name=found.name).get(name)
+    learnt = _arrays(path, verify(found, path), found.name).get(name)
     if learnt is None or learnt.ndim != 2 or len(learnt) != 3:
         raise ModelDamaged(text("catalog.damaged_bundled", name=found.name, path=files.shown(path)))
     return found, np.ascontiguousarray(learnt, dtype=np.float32)
