@@ -1,7 +1,7 @@
 """Run: the chain of steps that a film goes through, from its first missing frame to the last.
 
-Frames are read, it is seen what moved, they are painted and held still, and encoded: each step in a thread of its own,
-a few frames ahead of the next. This module knows no container and no terminal.
+Frames are read, it is seen what moved, they are painted, held still, and encoded: each step in a thread of its own, a
+few frames ahead of the next. This module knows no container and no terminal.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from danqing import engines
 from danqing.video.ahead import ahead
@@ -25,6 +28,8 @@ from danqing.video.steady import Steady
 
 if TYPE_CHECKING:
     from danqing.video.film import Film
+
+F32 = NDArray[np.float32]
 
 FLOW_LONG = 640
 """px: long side at which flow is sought."""
@@ -75,7 +80,9 @@ class Run:
         """Paint what is missing; whether all of it was."""
         state: State = {}
         began = time.monotonic()
-        with closing(ahead(self._paintings(ahead(self._motions(ahead(self._frames())))))) as chain:
+        paintings = self._paintings(ahead(self._motions(ahead(self._frames()))))
+        alone = isinstance(self.held, Steady)  # others begin with what was shown before
+        with closing(ahead(self._shown(ahead(paintings) if alone else paintings))) as chain:
             for frame, pixels, carried in chain:
                 state = carried
                 if self.segments.add(pixels, frame.time, frame.span):
@@ -117,18 +124,30 @@ class Run:
 
     def _paintings(
         self, frames: Generator[tuple[Frame, Mapping[int, Motion]]]
-    ) -> Generator[tuple[Frame, Pixels, State]]:
-        deep = self.film.writing.depth > 8
-        with closing(frames), closing(Protected(self.film.protect)) as protected:
+    ) -> Generator[tuple[Frame, Mapping[int, Motion], F32 | None]]:
+        """Each frame with its motions and its painting by itself; None where it is the frame before again."""
+        begun = self.held.last is not None
+        with closing(frames):
             for frame, motions in frames:
-                shown = self.held.last
-                if shown is None or not frame.again:
+                fresh = None
+                if not (frame.again and begun):
                     order = self.film.at(frame)
-                    prior = self.held.prior(motions)
-                    fresh = order.paint(lambda _: self.wanted, prior=prior).picture.pixels
-                    if not self.wanted:
-                        return
-                    shown = self.held(fresh, motions.get(1))
+                    fresh = order.paint(lambda _: self.wanted, prior=self.held.prior(motions)).picture.pixels
+                    begun = True
+                if not self.wanted:
+                    return
+                yield frame, motions, fresh
+
+    def _shown(
+        self, paintings: Generator[tuple[Frame, Mapping[int, Motion], F32 | None]]
+    ) -> Generator[tuple[Frame, Pixels, State]]:
+        """Each frame as it is shown, and what is carried behind it."""
+        deep = self.film.writing.depth > 8
+        with closing(paintings), closing(Protected(self.film.protect)) as protected:
+            for frame, motions, fresh in paintings:
+                shown = self.held.last if fresh is None else self.held(fresh, motions.get(1))
+                if shown is None:
+                    continue
                 if self.film.protect is not None:
                     shown = protected(to_numbers(frame.pixels), shown, frame.at)
                 yield frame, from_numbers(shown, deep=deep), self.held.state()
