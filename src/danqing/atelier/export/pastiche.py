@@ -7,7 +7,7 @@ are computed for the picture at hand, so that what has the size of the picture i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from torch import nn
@@ -36,6 +36,21 @@ def pastiche_to_onnx(net: PasticheNet) -> bytes:
     (S, P) of styles and `weights` float32 (1, S), which add up to 1. Out: `painting` float32 (1, 3, H, W) in 0..1.
     """
     return _Pastiche(net).model()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaled:
+    """Features, and what makes them usual, all of them names of values.
+
+    Attributes:
+        features: (1, C, h, w), about their mean.
+        scale: (1, C, 1, 1).
+        shift: what is added behind it; nothing but what half precision leaves of the mean.
+    """
+
+    features: str
+    scale: str
+    shift: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,24 +87,30 @@ class _Pastiche:
         kept, parts = parts[: len(BANDS)], parts[len(BANDS) :]
         style = iter([graph.reshaped(p, [1, size, 1, 1]) for p, size in zip(parts, net.sizes, strict=True)])
         statistics = self.statistics(given)
-        colours = self.moving(x, "rgb", statistics)
+        tinted = self.moved(x, self.moving(x, "rgb", statistics))
         quarter, half = self.normal("relu3_1"), self.normal("relu2_1")
-        tinted = self.moved(x, colours)
-        h = graph.add("Relu", self.conditional(quarter, "down", style))
+        seen = graph.add("Mul", quarter.features, quarter.scale)
+        h = graph.add("Relu", self.conditional(seen, "down", style, shifted=quarter.shift))
         h = graph.convolution(self.block(h, "block_8", style), net.near_8, "near_8", output="drawn.relu4_1")
-        h = graph.add("Add", *self.behind(self.styling(h, "relu4_1", statistics), "narrow_8"))
+        h = graph.convolution(self.styled(h, "relu4_1", statistics), net.narrow_8, "narrow_8")
         for place, _ in enumerate(net.blocks_8):
             h = self.block(h, f"blocks_8.{place}", style)
-        narrow = graph.convolution(h, self.convolution("narrow_4"), "narrow_4")
-        h = self.joined(narrow, *self.behind(quarter, "link_4"))
+        kernels, bias = self.weights("link_4")
+        shift = self.summed(kernels, quarter.shift)
+        h = graph.add("Add", graph.convolution(h, self.convolution("narrow_4"), "narrow_4"), shift)
+        h = self.joined(h, graph.add("Conv", seen, kernels, bias))
         h = graph.add("Relu", self.conditional(h, "join_4", style))
         h = graph.convolution(h, net.near_4, "near_4", output="drawn.relu3_1")
-        h = graph.add("Add", *self.behind(self.styling(h, "relu3_1", statistics), "narrow_2"))
-        h = self.joined(h, *self.behind(half, "link_2"))
+        h = graph.convolution(self.styled(h, "relu3_1", statistics), self.convolution("narrow_2"), "narrow_2")
+        kernels, bias = self.weights("link_2")
+        shift = self.summed(kernels, half.shift)
+        with graph.exact():
+            kernels = graph.add("Mul", kernels, half.scale)
+        h = self.joined(graph.add("Add", h, shift), graph.add("Conv", half.features, kernels, bias))
         h = graph.add("Relu", self.conditional(h, "join_2", style))
         h = graph.convolution(h, net.near_2, "near_2", output="drawn.relu2_1")
-        h = graph.add("Add", *self.behind(self.styling(h, "relu2_1", statistics), "narrow_1"))
-        h = self.joined(h, *self.behind(self.usual("rgb", colours), "link_1"))
+        h = graph.convolution(self.styled(h, "relu2_1", statistics), self.convolution("narrow_1"), "narrow_1")
+        h = self.joined(h, self.linked(tinted))
         h = graph.convolution(graph.add("Relu", self.conditional(h, "join_1", style)), net.out, "out")
         drawn = self.based(tinted, kept, h)
         h = self.moved(drawn, self.moving(drawn, "rgb", statistics))
@@ -179,26 +200,29 @@ class _Pastiche:
         z = graph.add("Div", z, graph.add("Sqrt", trace))
         return graph.add("MatMul", graph.add("MatMul", across, z), root)
 
-    def usual(self, layer: str, linear: Linear) -> Linear:
-        """A map, and `pastiche.Usual` behind it."""
+    def styled(self, x: str, layer: str, statistics: dict[str, tuple[str, str]]) -> str:
+        """Features with the style's statistics, and then as usual, by one and the same linear map."""
         graph, width = self.graph, self.net.styled[layer]
-        kept = self.net.usually(layer).state_dict()
-        common = [
-            graph.constant(kept[name].numpy()[None, :, None, None], f"usual.{layer}.{name}")
-            for name in ("mean", "deviation")
-        ]
+        linear = self.moving(x, layer, statistics)
         with graph.exact():
-            mean, deviation = (graph.reshaped(one, [width, 1]) for one in common)
+            mean, deviation = (graph.reshaped(one, [width, 1]) for one in self.common(layer))
+            kernels = graph.reshaped(graph.add("Div", linear.matrix, deviation), [width, width, 1, 1])
             shift = graph.add("Div", graph.add("Sub", linear.shift, mean), deviation)
-            return replace(linear, matrix=graph.add("Div", linear.matrix, deviation), shift=shift)
+            shift = graph.reshaped(shift, [1, width, 1, 1])
+        return graph.add("Add", graph.add("Conv", linear.features, kernels), shift)
 
-    def styling(self, x: str, layer: str, statistics: dict[str, tuple[str, str]]) -> Linear:
-        """The map to the style's statistics, and from there to what is usual."""
-        return self.usual(layer, self.moving(x, layer, statistics))
+    def common(self, layer: str) -> tuple[str, str]:
+        """The mean and the deviation that are usual, (1, C, 1, 1) each; see `pastiche.Usual`."""
+        kept = self.net.usually(layer).state_dict()
+        mean, deviation = (
+            self.graph.constant(kept[name].numpy()[None, :, None, None], f"usual.{layer}.{name}")
+            for name in ("mean", "deviation")
+        )
+        return mean, deviation
 
-    def normal(self, layer: str) -> Linear:
-        """The map of `pastiche.normalized`."""
-        graph, width = self.graph, self.net.styled[layer]
+    def normal(self, layer: str) -> Scaled:
+        """As `pastiche.normalized`."""
+        graph = self.graph
         centred, rest = self.centred(layer)
         with graph.exact():
             length = graph.add("ReduceL2", centred, axes=[2, 3], keepdims=1)
@@ -206,10 +230,40 @@ class _Pastiche:
             variance = graph.add("Sub", variance, graph.add("Mul", rest, rest), name=f"{layer}.variance")
             overall = graph.add("ReduceMean", variance, axes=[1], keepdims=1)
             floor = graph.add("Add", graph.add("Mul", overall, graph.number(0.01)), graph.number(1e-6))
-            deviation = graph.reshaped(graph.add("Sqrt", graph.add("Add", variance, floor)), [width, 1])
-            eye = graph.constant(np.eye(width, dtype=np.float32), f"eye.{width}")
-            shift = graph.add("Neg", graph.add("Div", graph.reshaped(rest, [width, 1]), deviation))
-            return Linear(features=centred, matrix=graph.add("Div", eye, deviation), shift=shift)
+            scale = graph.add("Reciprocal", graph.add("Sqrt", graph.add("Add", variance, floor)))
+            return Scaled(features=centred, scale=scale, shift=graph.add("Neg", graph.add("Mul", rest, scale)))
+
+    def summed(self, kernels: str, shift: str) -> str:
+        """What kernels (O, C, k, k) make of a shift of their inputs (1, C, 1, 1): one of their outputs (1, O, 1, 1)."""
+        graph = self.graph
+        with graph.exact():
+            axes = graph.constant(np.array([1, 2, 3], dtype=np.int64))
+            sums = graph.add("ReduceSum", graph.add("Mul", kernels, shift), axes, keepdims=0)
+            return graph.reshaped(sums, [1, -1, 1, 1])
+
+    def linked(self, tinted: str) -> str:
+        """The photo in the style's colours, made usual and joined at full resolution."""
+        graph = self.graph
+        kernels, bias = self.weights("link_1")
+        mean, deviation = self.common("rgb")
+        with graph.exact():
+            kernels = graph.add("Div", kernels, deviation)
+            sums = graph.add(
+                "ReduceSum", graph.add("Mul", kernels, mean), graph.constant(np.array([1, 2, 3])), keepdims=0
+            )
+            bias = graph.add("Sub", bias, sums)
+        return graph.add("Conv", tinted, kernels, bias)
+
+    def weights(self, name: str) -> tuple[str, str]:
+        """Kernels (O, C, k, k) and biases (O,) of one of the network's convolutions."""
+        layer = self.convolution(name)
+        if layer.bias is None:
+            raise TypeError(f"{name} adds nothing")
+        kernels, bias = (
+            self.graph.half(part.detach().float().numpy(), f"{name}.{which}")
+            for which, part in (("weight", layer.weight), ("bias", layer.bias))
+        )
+        return kernels, bias
 
     def count(self, x: str) -> str:
         """How many places (1, C, h, w) has, float32 (1,)."""
@@ -225,30 +279,6 @@ class _Pastiche:
             found = graph.add("Add", found, linear.shift)
             return graph.add("Reshape", found, graph.add("Shape", x), name=f"{x}.moved")
 
-    def behind(self, linear: Linear, name: str) -> tuple[str, str]:
-        """What a convolution behind a map gives, but for what is still to be added, (1, O, 1, 1)."""
-        layer = self.convolution(name)
-        if layer.bias is None:
-            raise TypeError(f"{name} adds nothing")
-        kernels, bias = (
-            self.graph.half(part.detach().float().numpy(), f"{name}.{which}")
-            for which, part in (("weight", layer.weight), ("bias", layer.bias))
-        )
-        kernels, shift = self.folded(linear, kernels, outputs=len(layer.weight))
-        with self.graph.exact():
-            shift = self.graph.add("Add", shift, self.graph.reshaped(bias, [1, -1, 1, 1]))
-        return self.graph.add("Conv", linear.features, kernels), shift
-
-    def folded(self, linear: Linear, kernels: str, *, outputs: int) -> tuple[str, str]:
-        """Kernels (O, C, k, k) behind a map: new ones, and what is to be added to what they give, (1, O, 1, 1)."""
-        graph = self.graph
-        with graph.exact():
-            axes = graph.constant(np.array([2, 3], dtype=np.int64), "sides")
-            sums = graph.add("ReduceSum", kernels, axes, keepdims=0)
-            shift = graph.reshaped(graph.add("MatMul", sums, linear.shift), [1, outputs, 1, 1])
-            turned = graph.add("MatMul", graph.add("Transpose", kernels, perm=[0, 2, 3, 1]), linear.matrix)
-            return graph.add("Transpose", turned, perm=[0, 3, 1, 2]), shift
-
     def convolution(self, name: str) -> nn.Conv2d:
         """One of the network's convolutions."""
         found = self.net.get_submodule(name)
@@ -258,27 +288,26 @@ class _Pastiche:
 
     # ── drawing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def joined(self, h: str, other: str, shift: str) -> str:
+    def joined(self, h: str, other: str) -> str:
         """Twice as large, and what lies at that resolution added."""
-        return self.graph.add("Add", other, self.larger(self.graph.add("Add", h, shift), 2))
+        return self.graph.add("Add", self.larger(h, 2), other)
 
     def block(self, h: str, name: str, style: Iterator[str]) -> str:
         """A residual block."""
         first = self.graph.add("Relu", self.conditional(h, f"{name}.first", style))
         return self.graph.add("Add", h, self.conditional(first, f"{name}.second", style))
 
-    def conditional(self, h: str | Linear, name: str, style: Iterator[str]) -> str:
-        """A conditional convolution, perhaps behind a map."""
+    def conditional(self, h: str, name: str, style: Iterator[str], *, shifted: str = "") -> str:
+        """A conditional convolution, perhaps of what has still to be shifted."""
         graph, module = self.graph, self.net.get_submodule(name)
         if not isinstance(module, Conditional):
             raise TypeError(f"{name} is a {type(module).__name__}")
         scale, shift = next(style), next(style)
         kernels = graph.half(module.kernels().detach().float().numpy(), f"{name}.weight")
-        if isinstance(h, Linear):
-            kernels, extra = self.folded(h, kernels, outputs=len(module.weight))
-            h = h.features
+        if shifted:
+            more = self.summed(kernels, shifted)
             with graph.exact():
-                shift = graph.add("Add", graph.add("Mul", extra, scale), shift)
+                shift = graph.add("Add", graph.add("Mul", more, scale), shift)
         if module.mirrored:
             pads = graph.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1], dtype=np.int64))
             h = graph.add("Pad", h, pads, mode="reflect")
