@@ -88,6 +88,18 @@ class _Pastiche:
         style = iter([graph.reshaped(p, [1, size, 1, 1]) for p, size in zip(parts, net.sizes, strict=True)])
         statistics = self.statistics(given)
         tinted = self.moved(x, self.moving(x, "rgb", statistics))
+        drawn = self.based(tinted, kept, self.drawn(tinted, style, statistics))
+        h = self.moved(drawn, self.moving(drawn, "rgb", statistics))
+        start, end, axes = (graph.constant(np.array(v, dtype=np.int64)) for v in ([MARGIN] * 2, [-MARGIN] * 2, [2, 3]))
+        h = graph.add("Slice", h, start, end, axes)
+        graph.add("Clip", h, graph.number(0), graph.number(1), name="painting")
+        picture, painting = (value(name, [1, 3, "height", "width"]) for name in ("picture", "painting"))
+        vectors, weights = value("vectors", ["styles", net.vector_size]), value("weights", [1, "styles"])
+        return graph.model([picture, vectors, weights], [painting], name="pastiche")
+
+    def drawn(self, tinted: str, style: Iterator[str], statistics: dict[str, tuple[str, str]]) -> str:
+        """What is drawn of the features seen, (1, 3, H, W), with the photo in the style's colours at hand."""
+        graph, net = self.graph, self.net
         quarter, half = self.normal("relu3_1"), self.normal("relu2_1")
         seen = graph.add("Mul", quarter.features, quarter.scale)
         h = graph.add("Relu", self.conditional(seen, "down", style, shifted=quarter.shift))
@@ -111,15 +123,7 @@ class _Pastiche:
         h = graph.convolution(h, net.near_2, "near_2", output="drawn.relu2_1")
         h = graph.convolution(self.styled(h, "relu2_1", statistics), self.convolution("narrow_1"), "narrow_1")
         h = self.joined(h, self.linked(tinted))
-        h = graph.convolution(graph.add("Relu", self.conditional(h, "join_1", style)), net.out, "out")
-        drawn = self.based(tinted, kept, h)
-        h = self.moved(drawn, self.moving(drawn, "rgb", statistics))
-        start, end, axes = (graph.constant(np.array(v, dtype=np.int64)) for v in ([MARGIN] * 2, [-MARGIN] * 2, [2, 3]))
-        h = graph.add("Slice", h, start, end, axes)
-        graph.add("Clip", h, graph.number(0), graph.number(1), name="painting")
-        picture, painting = (value(name, [1, 3, "height", "width"]) for name in ("picture", "painting"))
-        vectors, weights = value("vectors", ["styles", net.vector_size]), value("weights", [1, "styles"])
-        return graph.model([picture, vectors, weights], [painting], name="pastiche")
+        return graph.convolution(graph.add("Relu", self.conditional(h, "join_1", style)), net.out, "out")
 
     # ── linear maps ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -248,10 +252,7 @@ class _Pastiche:
         mean, deviation = self.common("rgb")
         with graph.exact():
             kernels = graph.add("Div", kernels, deviation)
-            sums = graph.add(
-                "ReduceSum", graph.add("Mul", kernels, mean), graph.constant(np.array([1, 2, 3])), keepdims=0
-            )
-            bias = graph.add("Sub", bias, sums)
+            bias = graph.add("Sub", bias, graph.reshaped(self.summed(kernels, mean), [-1]))
         return graph.add("Conv", tinted, kernels, bias)
 
     def weights(self, name: str) -> tuple[str, str]:
@@ -289,8 +290,10 @@ class _Pastiche:
     # ── drawing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def joined(self, h: str, other: str) -> str:
-        """Twice as large, and what lies at that resolution added."""
-        return self.graph.add("Add", self.larger(h, 2), other)
+        """Twice as large, bilinear, and what lies at that resolution added."""
+        scales = self.graph.constant(np.array([1, 1, 2, 2], dtype=np.float32), "twice")
+        h = self.graph.add("Resize", h, "", scales, mode="linear", coordinate_transformation_mode="half_pixel")
+        return self.graph.add("Add", h, other)
 
     def block(self, h: str, name: str, style: Iterator[str]) -> str:
         """A residual block."""
@@ -313,11 +316,6 @@ class _Pastiche:
             h = graph.add("Pad", h, pads, mode="reflect")
         h = graph.add("Conv", h, kernels, pads=[int(not module.mirrored)] * 4, strides=[module.stride] * 2)
         return graph.add("Add", graph.add("Mul", h, scale), shift)
-
-    def larger(self, h: str, times: int) -> str:
-        """Bilinear."""
-        scales = self.graph.constant(np.array([1, 1, times, times], dtype=np.float32))
-        return self.graph.add("Resize", h, "", scales, mode="linear", coordinate_transformation_mode="half_pixel")
 
     def based(self, tinted: str, kept: list[str], h: str) -> str:
         """What is drawn, on the photo in the style's colours with as much of its detail as is kept.
