@@ -23,7 +23,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: no network 
 from tests.pastiches import bundle, drawn, published  # noqa: E402
 
 F32 = np.float32
-HAS_OPENVINO = fast.find_spec("openvino") is not None
+needs_openvino = pytest.mark.skipif(fast.find_spec("openvino") is None, reason="openvino is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_it_paints_what_the_network_paints_in_torch() -> None:
     np.testing.assert_allclose(painted(picture, REEDS), expected, atol=4e-3)  # weights are stored in float16
 
 
-@pytest.mark.skipif(not HAS_OPENVINO, reason="openvino is not installed")
+@needs_openvino
 def test_openvino_paints_the_same() -> None:
     picture = photo(48, 64)
     expected = painted(picture, REEDS)
@@ -85,6 +85,16 @@ def test_openvino_paints_the_same() -> None:
     whole = fast.FastStylizer(runtime="openvino")(picture, (REEDS,), Recipe()).picture.pixels
     assert -10 * np.log10(np.square(whole - expected).mean()) >= 38
     assert any((catalog.home() / "compiled").iterdir())
+
+
+@needs_openvino
+def test_openvino_paints_a_single_colour_the_same() -> None:
+    card, rows = catalog.vectors("reeds")
+    pixels, ones = np.full((48, 64, 3), 0.6, dtype=F32), np.ones(1, F32)
+    expected, found = (
+        fast.run(fast.opened(card, runtime, None), card, pixels, rows[1:2], ones) for runtime in ("onnx", "openvino")
+    )
+    assert -10 * np.log10(np.square(found - expected).mean()) >= 38
 
 
 @pytest.mark.parametrize("family", ["pytorch-examples", "jcjohnson"])
@@ -106,14 +116,16 @@ def test_a_network_of_one_style_paints(family: str) -> None:
     np.testing.assert_allclose(half, (found + picture.pixels) / 2, atol=1e-5)
 
 
-def test_several_pictures_at_once_are_painted_as_one_by_one() -> None:
+@pytest.mark.parametrize("runtime", ["onnx", pytest.param("openvino", marks=needs_openvino)])
+def test_several_pictures_at_once_are_painted_as_one_by_one(runtime: str) -> None:
     pictures = [photo(48, 64, seed=seed) for seed in range(3)]
     card, rows = catalog.vectors("smoke")
-    net = fast.opened(card, "onnx", None)
+    net = fast.opened(card, runtime, None)
     batch = np.stack([grained(picture.pixels, 1).transpose(2, 0, 1) for picture in pictures])
     found = net({"picture": batch, "vectors": rows[1:2], "weights": np.ones((1, 1), F32)})["painting"]
     for one, picture in zip(found, pictures, strict=True):
-        np.testing.assert_allclose(one.transpose(1, 2, 0), painted(picture, SMOKE), atol=1e-4)
+        alone = fast.run(net, card, grained(picture.pixels, 1), rows[1:2], np.ones(1, F32))
+        np.testing.assert_allclose(one.transpose(1, 2, 0), alone, atol=1e-4)
 
 
 def test_weights_mix_vectors() -> None:

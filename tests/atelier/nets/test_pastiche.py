@@ -91,9 +91,12 @@ def test_a_photo_of_one_colour_is_painted(net: PasticheNet) -> None:
 
 @pytest.mark.parametrize("size", [(40, 40), (48, 64)])
 @pytest.mark.parametrize("styles", [1, 3])
-def test_the_graph_paints_what_the_module_paints(net: PasticheNet, size: tuple[int, int], styles: int) -> None:
+@pytest.mark.parametrize("contrast", [1, 0.05, 0])
+def test_the_graph_paints_what_the_module_paints(
+    net: PasticheNet, size: tuple[int, int], styles: int, contrast: float
+) -> None:
     session = onnxruntime.InferenceSession(pastiche_to_onnx(net), providers=["CPUExecutionProvider"])
-    x, several = torch.rand(1, 3, *size), vectors(net, styles)
+    x, several = 0.7 + contrast * (torch.rand(1, 3, *size) - 0.7), vectors(net, styles)
     weights = torch.softmax(torch.randn(1, styles), 1)
     inputs = {"picture": x.numpy(), "vectors": several.numpy(), "weights": weights.numpy()}
     (found,) = session.run(["painting"], inputs)
