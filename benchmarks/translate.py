@@ -103,6 +103,7 @@ def order_of(kind: str, folder: Path, arguments: argparse.Namespace) -> training
     photos = arguments.photos
     if kind in CHANGES:
         one, other, _ = photographs(photos)
+        knobs["skips"] = True  # whatever is not to change is to stay sharp
         domains = kept(folder / "photos", one[:400]), kept(folder / "changed", other[:400], CHANGES[kind])
         return training.prepare(domains=domains, method="cyclegan", **knobs)
     if kind == "phantoms":
