@@ -22,10 +22,13 @@ from danqing.files import shown
 EXACT = "exact."
 """How the names of operations begin that would go wrong in bfloat16."""
 
+MEAN = ".mean"
+"""How the names of means end that may be taken in bfloat16: features are centred by them, and what they leave is known
+to the graph."""
+
 _HALVED = {"Convolution", "ConvolutionBackpropData"}
-_HALVED_BEHIND = {
-    "Add", "Concat", "Interpolate", "MaxPool", "Multiply", "Pad", "ReduceMean", "Relu", "Subtract"
-}  # fmt: skip
+_HALVED_BEHIND = {"Add", "Concat", "Interpolate", "MaxPool", "Multiply", "Pad", "Relu"}
+_CENTRING = {"ReduceMean", "Subtract"}
 _ALONG = {"Add", "Multiply", "Subtract"}
 
 
@@ -119,7 +122,9 @@ def halve(model: Any) -> None:
         kind, name = node.get_type_name(), node.get_friendly_name()
         sources = [entry.get_source_output().get_node().get_friendly_name() for entry in node.inputs()]
         behind = bool(sources) and sources[0] in halved
-        if not name.startswith(EXACT) and (kind in _HALVED or (kind in _HALVED_BEHIND and behind)):
+        centring = kind in _CENTRING and (name if kind == "ReduceMean" else sources[1]).endswith(MEAN)
+        may = kind in _HALVED or (behind and (kind in _HALVED_BEHIND or centring))
+        if may and not name.startswith(EXACT):
             halved.add(name)
         if kind == "Parameter" or (kind != "ShapeOf" and not varying.isdisjoint(sources)):
             varying.add(name)

@@ -24,6 +24,7 @@ from danqing.atelier.nets.pastiche import (
     Conditional,
     PasticheNet,
 )
+from danqing.engines.openvino import MEAN
 
 PARTS = 8
 """In which a picture is multiplied with itself; the places of one are a multiple of 64."""
@@ -146,7 +147,7 @@ class _Pastiche:
     def centred(self, x: str) -> tuple[str, str]:
         """Features (1, C, h, w) about their mean, and what half precision leaves of it, (1, C, 1, 1)."""
         graph = self.graph
-        mean = graph.add("ReduceMean", x, axes=[2, 3], keepdims=1, name=f"{x}.mean")
+        mean = graph.add("ReduceMean", x, axes=[2, 3], keepdims=1, name=f"{x}{MEAN}")
         centred = graph.add("Sub", x, mean)
         with graph.exact():
             return centred, graph.add("ReduceMean", centred, axes=[2, 3], keepdims=1, name=f"{x}.rest")
