@@ -87,16 +87,6 @@ def test_openvino_paints_the_same() -> None:
     assert any((catalog.home() / "compiled").iterdir())
 
 
-@needs_openvino
-def test_openvino_paints_a_single_colour_the_same() -> None:
-    card, rows = catalog.vectors("reeds")
-    pixels, ones = np.full((48, 64, 3), 0.6, dtype=F32), np.ones(1, F32)
-    expected, found = (
-        fast.run(fast.opened(card, runtime, None), card, pixels, rows[1:2], ones) for runtime in ("onnx", "openvino")
-    )
-    assert -10 * np.log10(np.square(found - expected).mean()) >= 38
-
-
 @pytest.mark.parametrize("family", ["pytorch-examples", "jcjohnson"])
 def test_a_network_of_one_style_paints(family: str) -> None:
     from danqing.atelier.nets.johnson import Johnson

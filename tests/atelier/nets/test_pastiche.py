@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -10,8 +12,11 @@ pytest.importorskip("onnx", reason="onnx is not installed: nothing can be export
 
 import onnxruntime  # noqa: E402
 
+from danqing import catalog  # noqa: E402
 from danqing.atelier.export.pastiche import pastiche_to_onnx  # noqa: E402
 from danqing.atelier.nets.pastiche import PasticheNet, moved  # noqa: E402
+from danqing.atelier.train.session import bundled  # noqa: E402
+from danqing.engines import onnx, openvino  # noqa: E402
 from danqing.image import color  # noqa: E402
 from tests.atelier.conftest import seeded  # noqa: E402
 from tests.pastiches import vector  # noqa: E402
@@ -103,3 +108,20 @@ def test_the_graph_paints_what_the_module_paints(
     with torch.no_grad():
         expected = net(x, weights @ several).clamp(0, 1)
     np.testing.assert_allclose(found, expected.numpy(), atol=2e-3)
+
+
+def test_the_network_that_ships_paints_a_single_colour_the_same_everywhere() -> None:
+    """Features that do not vary are divided by what is next to nothing: whatever is lost of their means shows here."""
+    net, _ = bundled()
+    _, rows = catalog.vectors("ink-cliffs")
+    assert rows is not None
+    x = np.full((1, 3, 384, 512), 0.6, dtype=np.float32)
+    with torch.no_grad():
+        expected = net.eval()(torch.from_numpy(x), torch.from_numpy(rows[1:2])).clamp(0, 1).numpy()
+    graph = pastiche_to_onnx(net)
+    inputs = {"picture": x, "vectors": rows[1:2], "weights": np.ones((1, 1), np.float32)}
+    found = onnx.Session(graph, name="pastiche")(inputs)["painting"]
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+    if find_spec("openvino") is not None:
+        found = openvino.Session(graph, name="pastiche")(inputs)["painting"]
+        assert -10 * np.log10(np.square(found - expected).mean()) >= 38
