@@ -199,7 +199,7 @@ def sheet(columns: list[list[F32]]) -> Image.Image:
 def main() -> None:
     """Train, judge, tell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=("sepia", "blur", "phantoms", "restore", "collection"))
+    parser.add_argument("kind", choices=tuple(LENGTHS))
     parser.add_argument("--folder", type=Path, required=True, help="for pictures, the run and the sheet")
     parser.add_argument("--photos", type=Path, default=SHARED / "data" / "photos")
     parser.add_argument("--a", type=Path)

@@ -119,8 +119,8 @@ def _sha256(path: Path, _changed: int, _size: int) -> str:
 
 
 @lru_cache(4)
-def _arrays(path: Path, _sha256: str, name: str) -> Arrays:
-    """Those of a file of vectors, likewise; they are not to be written to."""
+def _arrays(path: Path, _digest: str, name: str) -> Arrays:
+    """Those of a file of vectors, likewise."""
     return safetensors.read(path, name=name)
 
 
@@ -539,11 +539,12 @@ def vectors(name: str) -> tuple[Card, NDArray[np.float32] | None]:
     learnt = _arrays(path, verify(found, path), found.name).get(name)
     if learnt is None or learnt.ndim != 2 or len(learnt) != 3:
         raise ModelDamaged(text("catalog.damaged_bundled", name=found.name, path=files.shown(path)))
-    return found, np.ascontiguousarray(learnt, dtype=np.float32)
+    return found, np.array(learnt, dtype=np.float32)  # a copy: the file's own are kept
 
 
 @lru_cache(4)
 def _tables(data: bytes) -> dict[str, dict[str, str]]:
+    """The list of studies from its TOML."""
     return tomllib.loads(data.decode("utf-8"))
 
 

@@ -68,7 +68,7 @@ def _like(card: Card) -> str:
 
 
 def pastiche(name: str, graph: bytes, predictor: bytes) -> tuple[PasticheNet, Predictor]:
-    """A pastiche network and its predictor from their ONNX models, as `export.onnx` writes them.
+    """A pastiche network and its predictor from their ONNX models, as `export` writes them.
 
     Args:
         name: what messages call it.

@@ -43,7 +43,7 @@ def grained(pixels: F32, strength: float) -> F32:
 
 @lru_cache(1)
 def _scaled(amount: float) -> F32:
-    """So much of the relief, the same in all three colours, (SIDE, SIDE, 3): added as it is, it takes half the time."""
+    """So much of the relief, the same in all three colours, (SIDE, SIDE, 3), as it is quickest to add."""
     return np.repeat(np.float32(amount) * _relief(), 3, axis=2)
 
 

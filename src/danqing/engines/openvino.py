@@ -29,7 +29,10 @@ to the graph."""
 _HALVED = {"Convolution", "ConvolutionBackpropData"}
 _HALVED_BEHIND = {"Add", "Concat", "Interpolate", "MaxPool", "Multiply", "Pad", "Relu"}
 _CENTRING = {"ReduceMean", "Subtract"}
+"""Kinds of operation that are halved: always, behind others that are, and there where `MEAN` says so."""
+
 _ALONG = {"Add", "Multiply", "Subtract"}
+"""Kinds in which features meet one number for each of their channels."""
 
 
 class Session:
@@ -116,18 +119,7 @@ def halve(model: Any) -> None:
     import openvino
     from openvino import opset13
 
-    halved: set[str] = set()
-    varying: set[str] = set()
-    for node in model.get_ordered_ops():
-        kind, name = node.get_type_name(), node.get_friendly_name()
-        sources = [entry.get_source_output().get_node().get_friendly_name() for entry in node.inputs()]
-        behind = bool(sources) and sources[0] in halved
-        centring = kind in _CENTRING and (name if kind == "ReduceMean" else sources[1]).endswith(MEAN)
-        may = kind in _HALVED or (behind and (kind in _HALVED_BEHIND or centring))
-        if may and not name.startswith(EXACT):
-            halved.add(name)
-        if kind == "Parameter" or (kind != "ShapeOf" and not varying.isdisjoint(sources)):
-            varying.add(name)
+    halved, varying = _sorted(model)
     changed: dict[tuple[str, int, bool], Any] = {}
     for node in model.get_ordered_ops():
         half, kind = node.get_friendly_name() in halved, node.get_type_name()
@@ -148,6 +140,23 @@ def halve(model: Any) -> None:
     model.validate_nodes_and_infer_types()
 
 
+def _sorted(model: Any) -> tuple[set[str], set[str]]:
+    """The names of what is halved, and of what depends on the inputs."""
+    halved: set[str] = set()
+    varying: set[str] = set()
+    for node in model.get_ordered_ops():
+        kind, name = node.get_type_name(), node.get_friendly_name()
+        sources = [entry.get_source_output().get_node().get_friendly_name() for entry in node.inputs()]
+        behind = bool(sources) and sources[0] in halved
+        centring = kind in _CENTRING and (name if kind == "ReduceMean" else sources[1]).endswith(MEAN)
+        may = kind in _HALVED or (behind and (kind in _HALVED_BEHIND or centring))
+        if may and not name.startswith(EXACT):
+            halved.add(name)
+        if kind == "Parameter" or (kind != "ShapeOf" and not varying.isdisjoint(sources)):
+            varying.add(name)
+    return halved, varying
+
+
 def _laid_out(numbers: Any, features: Any) -> Any:
     """One number for each channel, (1, C, 1, 1), as a row (1, C, 1, W) that is laid out as features (1, C, H, W) are.
 
@@ -158,7 +167,8 @@ def _laid_out(numbers: Any, features: Any) -> Any:
     from openvino import opset13
 
     shape = numbers.get_output_partial_shape(0)
-    if shape.is_dynamic or len(shape) != 4:
+    rank = features.get_partial_shape().rank
+    if shape.is_dynamic or len(shape) != 4 or rank.is_dynamic or rank.get_length() != 4:
         return numbers
     pictures, channels, *sides = (side.get_length() for side in shape)
     if [pictures, *sides] != [1, 1, 1]:

@@ -147,7 +147,7 @@ class Run:
             for frame, motions, fresh in paintings:
                 shown = self.held.last if fresh is None else self.held(fresh, motions.get(1))
                 if shown is None:
-                    continue
+                    raise RuntimeError("a frame comes again that was not painted before")
                 if self.film.protect is not None:
                     shown = protected(to_numbers(frame.pixels), shown, frame.at)
                 yield frame, from_numbers(shown, deep=deep), self.held.state()

@@ -1,6 +1,7 @@
 """Networks as ONNX graphs, for the runtimes that need no torch.
 
-The graphs are written out by hand (`graph.py`): they have few kinds of node and take any height and width.
+The graphs are written out by hand (`graph.py`): they have few kinds of node and take any height and width. That of the
+pastiche network has a module of its own (`pastiche.py`).
 """
 
 from __future__ import annotations
