@@ -92,8 +92,8 @@ def test_a_slow_painting_that_gives_signs_of_life_is_not_killed(tree: Path, monk
     for path in tree.rglob("*.png"):
         path.unlink()
     picture(tree / "慢.png")
-    monkeypatch.setenv("FAKE_SECONDS", "0.5")  # a step; the whole takes longer than is waited for a sign
-    (item,) = run(planned(tree, steps=8), quiet=1.0)
+    monkeypatch.setenv("FAKE_SECONDS", "0.75")  # a step; the whole takes longer than is waited for a sign
+    (item,) = run(planned(tree, steps=8), quiet=4.0)
     assert item.state == "done" and item.tries == 1
 
 
