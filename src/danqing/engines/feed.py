@@ -53,7 +53,8 @@ def fed(card: Card, pixels: F32) -> F32:
 
 def painted(card: Card, values: F32) -> F32:
     """What the graph gives, (1, 3, h, w) or (1, h, w, 3), as pixels (h, w, 3) in 0..1."""
-    return np.clip(unclipped(card, values), 0, 1)
+    pixels = unclipped(card, values)
+    return np.clip(pixels, 0, 1, out=np.empty(pixels.shape, dtype=np.float32))  # and lie row by row
 
 
 def unclipped(card: Card, values: F32) -> F32:

@@ -22,14 +22,28 @@ from danqing.files import shown
 EXACT = "exact."
 """How the names of operations begin that would go wrong in bfloat16."""
 
-MEAN = ".mean"
-"""How the names of means end that may be taken in bfloat16: features are centred by them, and what they leave is known
-to the graph."""
+PLACE = ".place"
+"""How the names of values end that are features at one place: others may be taken less them in bfloat16, whatever is
+left of their own precision, for they count with nothing else."""
+
+HALF = ".half"
+"""How the names of others end that may be taken in bfloat16 although no convolution stands before them, or that are
+means and sums: of rows, where what is lost in one is not lost in the next."""
 
 _HALVED = {"Convolution", "ConvolutionBackpropData"}
-_HALVED_BEHIND = {"Add", "Concat", "Interpolate", "MaxPool", "Multiply", "Pad", "Relu"}
-_CENTRING = {"ReduceMean", "Subtract"}
-"""Kinds of operation that are halved: always, behind others that are, and there where `MEAN` says so."""
+_HALVED_BEHIND = {
+    "Add",
+    "Concat",
+    "Interpolate",
+    "MaxPool",
+    "Multiply",
+    "Pad",
+    "Relu",
+    "Reshape",
+    "Slice",
+    "StridedSlice",
+}
+"""Kinds of operation that are halved: always, and behind others that are."""
 
 _ALONG = {"Add", "Multiply", "Subtract"}
 """Kinds in which features meet one number for each of their channels."""
@@ -148,8 +162,8 @@ def _sorted(model: Any) -> tuple[set[str], set[str]]:
         kind, name = node.get_type_name(), node.get_friendly_name()
         sources = [entry.get_source_output().get_node().get_friendly_name() for entry in node.inputs()]
         behind = bool(sources) and sources[0] in halved
-        centring = kind in _CENTRING and (name if kind == "ReduceMean" else sources[1]).endswith(MEAN)
-        may = kind in _HALVED or (behind and (kind in _HALVED_BEHIND or centring))
+        less = kind == "Subtract" and sources[1].endswith(PLACE)
+        may = kind in _HALVED or name.endswith(HALF) or (behind and (kind in _HALVED_BEHIND or less))
         if may and not name.startswith(EXACT):
             halved.add(name)
         if kind == "Parameter" or (kind != "ShapeOf" and not varying.isdisjoint(sources)):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danqing import scratch
-from danqing.engines.openvino import EXACT
+from danqing.engines.openvino import EXACT, PLACE
 from danqing.engines.parts import Graph, Shape
 
 F32 = NDArray[np.float32]
@@ -57,11 +57,13 @@ class Drawn:
     Attributes:
         scale: px of the picture to one of the value.
         channels: how many it has.
+        folded: how many in a row are one, in places that are as many px.
         kept: as what it lies on the disk; None where it costs less to compute it twice.
     """
 
     scale: int
     channels: int
+    folded: int = 1
     kept: type[np.floating] | None = None
 
 
@@ -84,18 +86,18 @@ DRAWN = {
     "padded": Drawn(scale=1, channels=3),
     "relu2_1": Drawn(scale=2, channels=32),
     "relu3_1": Drawn(scale=4, channels=80, kept=np.float32),
-    "drawn.relu4_1": Drawn(scale=8, channels=144, kept=np.float32),
-    "drawn.relu3_1": Drawn(scale=4, channels=80, kept=np.float16),
-    "drawn.relu2_1": Drawn(scale=2, channels=32, kept=np.float16),
-    "drawn.rgb": Drawn(scale=1, channels=3, kept=np.float32),
+    "drawn.8": Drawn(scale=8, channels=128, kept=np.float32),
+    "drawn.4": Drawn(scale=4, channels=80, kept=np.float16),
+    "drawn.2": Drawn(scale=2, channels=32, kept=np.float16),
+    "drawn.rgb": Drawn(scale=2, channels=12, folded=4, kept=np.float32),
 }
 PAINTING = f"{EXACT}drawn.rgb.moved"
 STAGES = (
     Stage(outputs=("relu2_1", "relu3_1"), surroundings=16),
-    Stage(outputs=("drawn.relu4_1",), surroundings=32),
-    Stage(outputs=("drawn.relu3_1",), surroundings=64, last=("drawn.relu4_1", "relu3_1")),
-    Stage(outputs=("drawn.relu2_1",), surroundings=32, last=("drawn.relu3_1",)),
-    Stage(outputs=("drawn.rgb",), surroundings=32, last=("drawn.relu2_1",)),
+    Stage(outputs=("drawn.8",), surroundings=32),
+    Stage(outputs=("drawn.4",), surroundings=64, last=("drawn.8", "relu3_1")),
+    Stage(outputs=("drawn.2",), surroundings=32, last=("drawn.4",)),
+    Stage(outputs=("drawn.rgb",), surroundings=32, last=("drawn.2",)),
     Stage(outputs=(PAINTING,), surroundings=0, last=("drawn.rgb",)),
 )
 """The pastiche network, as its graph is written (`atelier/export/pastiche.py`)."""
@@ -123,15 +125,10 @@ class Statistics:
         self.count, self.mean, self.scatter = count, mean, scatter
 
     def values(self, name: str) -> dict[str, F32]:
-        """As the graph has them, by every name under which it may ask for them.
-
-        The mean is one that bfloat16 holds, so that every runtime takes away the same; the rest of it is by itself.
-        """
+        """As the graph has them, by every name under which it may ask for them."""
         covariance = self.scatter / self.count
-        mean = (self.mean.astype(np.float32).view(np.uint32) & 0xFFFF0000).view(np.float32)
         found = {
-            f"{name}.mean": mean[None, :, None, None],
-            f"{EXACT}{name}.rest": (self.mean - mean)[None, :, None, None],
+            f"{EXACT}{name}.mean": self.mean[None, :, None, None],
             f"{EXACT}{name}.variance": covariance.diagonal()[None, :, None, None],
             f"{EXACT}{name}.covariance": covariance,
         }
@@ -155,6 +152,8 @@ class _Work:
         self.tiles = list(_tiles(self.size, side))
         self.values: dict[str, NDArray[Any]] = {}
         self.known = dict(given)
+        for name, drawn in DRAWN.items():  # statistics that are added up in float64 need no place to be about
+            self.known[f"{EXACT}{name}{PLACE}"] = np.zeros((1, drawn.channels, 1, 1), dtype=np.float32)
         whole = Statistics()
         for rows, columns in self.tiles:
             whole.add(self.cut("padded", rows, columns)[0])
@@ -246,7 +245,7 @@ def paint(
             for name, found in work.tile(run, stage, names, place).items():
                 work.keep(name, found, place)
                 if name in statistics:
-                    statistics[name].add(found)
+                    statistics[name].add(found.reshape(len(found) // DRAWN[name].folded, -1))
             if on_tile is not None:
                 on_tile(len(work.tiles) * len(STAGES))
         for name, whole in statistics.items():

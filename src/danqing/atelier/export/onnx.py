@@ -83,11 +83,15 @@ def encoder_nodes(graph: Graph, encoder: VGG, picture: str, layers: Sequence[str
         raise ValueError(f"only max pooling is exported, not {encoder.pooling}")
     matrix = graph.constant(encoder.matrix.numpy()[:, :, None, None], "matrix")
     bias = graph.constant(encoder.bias.numpy(), "bias")
+    encoder_layers(graph, encoder, graph.add("Conv", picture, matrix, bias, name="seen"), encoder.names, layers)
+
+
+def encoder_layers(graph: Graph, encoder: VGG, flow: str, names: Sequence[str], layers: Sequence[str]) -> None:
+    """The nodes of an encoder's convolutions called `names`, as far as the deepest of `layers`."""
     reflect = encoder.padding == "reflect"
     margins = graph.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1], dtype=np.int64), "margins") if reflect else ""
-    flow = graph.add("Conv", picture, matrix, bias, name="seen")
     missing = set(layers)
-    for name in encoder.names:
+    for name in names:
         if name.endswith("_1") and name != "conv1_1":
             flow = graph.add("MaxPool", flow, kernel_shape=[2, 2], strides=[2, 2])
         if reflect:

@@ -1,19 +1,22 @@
-"""The pastiche network as an ONNX graph, node by node as in `PasticheNet.paint`.
+"""The pastiche network as an ONNX graph: what `PasticheNet.paint` does, in other steps.
 
-Where features are normalised, or moved to the style's statistics, and a convolution follows, both are one: the kernels
-are computed for the picture at hand, so that what has the size of the picture is gone over as seldom as can be.
+What has the size of the picture is to be gone over as seldom as can be. So whatever is linear between two features is
+one convolution, whose kernels are computed for the picture at hand: normalising, moving to the style's statistics, the
+1x1 convolutions around that, and enlarging. And what has full resolution is folded (`folded.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import nn
 
+from danqing.atelier.export import folded
 from danqing.atelier.export.graph import Graph, value
-from danqing.atelier.export.onnx import encoder_nodes
+from danqing.atelier.export.onnx import encoder_layers
 from danqing.atelier.nets.pastiche import (
     BANDS,
     LEAST,
@@ -24,10 +27,16 @@ from danqing.atelier.nets.pastiche import (
     Conditional,
     PasticheNet,
 )
-from danqing.engines.openvino import MEAN
+from danqing.engines.openvino import HALF, PLACE
 
-PARTS = 8
-"""In which a picture is multiplied with itself; the places of one are a multiple of 64."""
+Statistics = dict[str, tuple[str, str]]
+"""By layer, the names of a style's mean (C, 1) and root (C, C)."""
+
+LINKED = 13
+"""Channels that are joined at full resolution with what is drawn: the photo's folded colours, and ones."""
+
+PARTS = {3: 8, 32: 2}
+"""By its channels, in how many parts a value is multiplied with itself; the places of one are a multiple of them."""
 
 
 def pastiche_to_onnx(net: PasticheNet) -> bytes:
@@ -40,33 +49,18 @@ def pastiche_to_onnx(net: PasticheNet) -> bytes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scaled:
-    """Features, and what makes them usual, all of them names of values.
+class Known:
+    """Features and their mean, names of values.
 
     Attributes:
-        features: (1, C, h, w), about their mean.
-        scale: (1, C, 1, 1).
-        shift: what is added behind it; nothing but what half precision leaves of the mean.
+        features: (1, C, h, w), less what they are at one place.
+        mean: (1, C, 1, 1), of these.
+        scale: what brings them to deviation 1, (1, C, 1, 1); empty where they stay as they are.
     """
 
     features: str
-    scale: str
-    shift: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Linear:
-    """Features and a linear map of their channels that depends on the picture, all of them names of values.
-
-    Attributes:
-        features: (1, C, h, w), about their mean.
-        matrix: (C, C).
-        shift: what is added behind it, (C, 1).
-    """
-
-    features: str
-    matrix: str
-    shift: str
+    mean: str
+    scale: str = ""
 
 
 class _Pastiche:
@@ -80,55 +74,208 @@ class _Pastiche:
     def model(self) -> bytes:
         """The serialised model."""
         graph, net = self.graph, self.net
-        pads = graph.constant(np.array([0, 0, MARGIN, MARGIN, 0, 0, MARGIN, MARGIN], dtype=np.int64))
-        x = graph.add("Pad", "picture", pads, mode="reflect", name="padded")
-        encoder_nodes(graph, net.encoder, x, ["relu2_1", "relu3_1"])
         vector = graph.add("MatMul", "weights", "vectors")
         given, *parts = graph.split(vector, [net.given, *[1] * len(BANDS), *net.sizes], axis=1)
         kept, parts = parts[: len(BANDS)], parts[len(BANDS) :]
         style = iter([graph.reshaped(p, [1, size, 1, 1]) for p, size in zip(parts, net.sizes, strict=True)])
         statistics = self.statistics(given)
-        tinted = self.moved(x, self.moving(x, "rgb", statistics))
-        drawn = self.based(tinted, kept, self.drawn(tinted, style, statistics))
-        h = self.moved(drawn, self.moving(drawn, "rgb", statistics))
+
+        pads = graph.constant(np.array([0, 0, MARGIN, MARGIN, 0, 0, MARGIN, MARGIN], dtype=np.int64))
+        x = graph.add("Pad", "picture", pads, mode="reflect", name="padded")
+        with graph.exact():
+            mean = self.mean(x, x)
+            centred = graph.add("Sub", x, mean)
+            covariance = graph.add("Div", self.products(centred, 3), self.count(x), name=f"{x}.covariance")
+            matrix = self.least(covariance, statistics["rgb"][1], 3)
+        ones = graph.constant(np.array([0, 0, 0, 0, 0, 1, 0, 0], dtype=np.int64))
+        photo = graph.add("Pad", centred, ones, graph.number(1), name=f"photo{HALF}")
+        self.seen(photo, mean)
+        drawn = self.drawn(self.linked(photo, matrix), style, statistics)
+        drawn = self.based(self.tinted(centred, matrix), kept, drawn)
+        painted = self.coloured(drawn, statistics)
         start, end, axes = (graph.constant(np.array(v, dtype=np.int64)) for v in ([MARGIN] * 2, [-MARGIN] * 2, [2, 3]))
-        h = graph.add("Slice", h, start, end, axes)
-        graph.add("Clip", h, graph.number(0), graph.number(1), name="painting")
+        graph.add("Slice", painted, start, end, axes, name="painting")
         picture, painting = (value(name, [1, 3, "height", "width"]) for name in ("picture", "painting"))
         vectors, weights = value("vectors", ["styles", net.vector_size]), value("weights", [1, "styles"])
         return graph.model([picture, vectors, weights], [painting], name="pastiche")
 
-    def drawn(self, tinted: str, style: Iterator[str], statistics: dict[str, tuple[str, str]]) -> str:
-        """What is drawn of the features seen, (1, 3, H, W), with the photo in the style's colours at hand."""
+    # ── the photo ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def seen(self, photo: str, mean: str) -> None:
+        """What the encoder sees of a photo about its mean (1, 4, H, W), whose last channel is 1 everywhere."""
+        graph, encoder = self.graph, self.net.encoder
+        kernels, bias = self.weights("encoder.conv1_1")
+        with graph.exact():
+            matrix = graph.constant(encoder.matrix.numpy(), "encoder.matrix")
+            ones = graph.add("MatMul", matrix, graph.reshaped(mean, [3, 1]))
+            ones = graph.add("Add", ones, graph.constant(encoder.bias.numpy()[:, None], "encoder.bias"))
+            kernels = self.after(kernels, graph.add("Concat", matrix, ones, axis=1), 3, 4)
+        flow = graph.add("Relu", graph.add("Conv", photo, kernels, bias, pads=[1] * 4))
+        encoder_layers(graph, encoder, flow, encoder.names[1:], ["relu2_1", "relu3_1"])
+
+    def tinted(self, centred: str, matrix: str) -> str:
+        """The photo in the style's colours, about their mean and folded: (1, 12, H/2, W/2)."""
+        graph = self.graph
+        with graph.exact():
+            fold = graph.constant(np.eye(4, dtype=np.float32).reshape(1, 4, 1, 2, 2), "fold")
+            kernels = graph.add("Mul", graph.reshaped(matrix, [3, 1, 3, 1, 1]), fold)
+            return graph.add("Conv", centred, graph.reshaped(kernels, [12, 3, 2, 2]), strides=[2, 2])
+
+    def linked(self, photo: str, matrix: str) -> str:
+        """What joins C channels that are drawn at full resolution: (1, C + 13, H/2, W/2), zeros in their places.
+
+        These are the photo in the style's colours, about their mean and folded, and ones.
+        """
+        graph, width = self.graph, self.net.narrow_1.out_channels
+        fold = np.zeros((1, 4, 4, 2, 2), dtype=np.float32)
+        fold[0, :, :3] = np.eye(4).reshape(4, 1, 2, 2)
+        ones = np.zeros((1, 4, 2, 2), dtype=np.float32)
+        ones[0, 3, 0, 0] = 1
+        with graph.exact():
+            four = graph.add("Pad", matrix, graph.constant(np.array([0, 0, 0, 1], dtype=np.int64)), graph.number(0))
+            kernels = graph.add("Mul", graph.reshaped(four, [3, 1, 4, 1, 1]), graph.constant(fold, "fold.4"))
+            none = graph.constant(np.zeros((width, 4, 2, 2), dtype=np.float32), "linked.none")
+            kernels = graph.add(
+                "Concat", none, graph.reshaped(kernels, [12, 4, 2, 2]), graph.constant(ones, "fold.ones"), axis=0
+            )
+        return graph.add("Conv", photo, kernels, strides=[2, 2])
+
+    def based(self, tinted: str, kept: list[str], h: str) -> str:
+        """What is drawn, on the photo in the style's colours with as much of its detail as is kept; all folded.
+
+        As in `PasticheNet.paint`, but written as a sum, so that little is left to do for every pixel; and areas are
+        enlarged plane by plane, by convolutions that give each pixel's parts, which are then put in their places, for
+        runtimes are slow to interpolate three channels.
+        """
+        graph = self.graph
+        large, middle = BANDS
+        with graph.exact():
+            coarse, fine = (graph.reshaped(one, [1, 1, 1, 1]) for one in kept)
+            mean = np.kron(np.eye(3), np.full((1, 4), 0.25)).astype(np.float32)
+            near = graph.add("Conv", tinted, graph.constant(mean[:, :, None, None], "mean.4"))
+            near = graph.reshaped(near, [3, 1, 0, 0])
+            far = graph.add("AveragePool", near, kernel_shape=[large // middle] * 2, strides=[large // middle] * 2)
+            far = graph.add("Mul", far, graph.add("Sub", graph.number(1), coarse))
+            far = graph.add("DepthToSpace", self.parts(far, large), blocksize=large // middle)
+            near = graph.add("Mul", near, graph.add("Sub", coarse, fine))
+            near = graph.add("Add", self.parts(near, middle), far)
+            areas = graph.add("Reshape", near, graph.add("Shape", tinted))
+            base = graph.add("Add", graph.add("Mul", tinted, fine), areas)
+        return graph.add("Add", base, h, name="drawn.rgb")
+
+    def parts(self, x: str, times: int) -> str:
+        """A plane enlarged bilinearly, (N, 1, h, w) -> (N, times², h, w): the pixels that each becomes.
+
+        They are sorted so that `DepthToSpace` may bring them to their places in two steps, the last by 2.
+        """
+        offsets = (np.arange(times) + 0.5) / times - 0.5
+        share = np.stack([np.maximum(-offsets, 0), 1 - np.abs(offsets), np.maximum(offsets, 0)], 1)
+        kernels = np.einsum("ay,bx->abyx", share, share)
+        steps = times // BANDS[-1], BANDS[-1]
+        kernels = kernels.reshape(*steps, *steps, 3, 3).transpose(0, 2, 1, 3, 4, 5).reshape(-1, 1, 3, 3)
+        margins = self.graph.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1], dtype=np.int64))
+        weight = self.graph.constant(kernels.astype(np.float32), f"parts.{times}")
+        return self.graph.add("Conv", self.graph.add("Pad", x, margins, mode="edge"), weight)
+
+    def coloured(self, x: str, statistics: Statistics) -> str:
+        """What is drawn, folded, with the colours of the style: (1, 3, H, W) in 0..1."""
+        graph = self.graph
+        style_mean, root = statistics["rgb"]
+        with graph.exact():
+            flat = graph.reshaped(x, [3, -1])
+            wide = graph.add("Gather", graph.add("Shape", x), graph.constant(np.array([3], dtype=np.int64), "across"))
+            rows = graph.add("Concat", graph.constant(np.array([1, 3, -1], dtype=np.int64)), wide, axis=0)
+            mean = graph.reshaped(self.mean(graph.add("Reshape", flat, rows), x), [3, 1])
+            of_mean = graph.add("MatMul", mean, graph.add("Transpose", mean, perm=[1, 0]))
+            squares = graph.add("Div", self.products(flat, 3), self.count(x, folded=True))
+            matrix = self.least(graph.add("Sub", squares, of_mean, name=f"{x}.covariance"), root, 3)
+            shift = graph.add("Sub", style_mean, graph.add("MatMul", matrix, mean))
+            found = graph.add("Add", graph.add("MatMul", matrix, flat), shift)
+            found = graph.add("Clip", found, graph.number(0), graph.number(1))
+            found = graph.add("Reshape", found, graph.add("Shape", x))
+            return graph.add("DepthToSpace", found, blocksize=2, mode="CRD", name=f"{x}.moved")
+
+    # ── what is drawn ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def drawn(self, linked: str, style: Iterator[str], statistics: Statistics) -> str:
+        """What is drawn of the features seen, folded: (1, 12, H/2, W/2)."""
         graph, net = self.graph, self.net
-        quarter, half = self.normal("relu3_1"), self.normal("relu2_1")
-        seen = graph.add("Mul", quarter.features, quarter.scale)
-        h = graph.add("Relu", self.conditional(seen, "down", style, shifted=quarter.shift))
-        h = graph.convolution(self.block(h, "block_8", style), net.near_8, "near_8", output="drawn.relu4_1")
-        h = graph.convolution(self.styled(h, "relu4_1", statistics), net.narrow_8, "narrow_8")
+        quarter, half = self.scaled("relu3_1"), self.scaled("relu2_1")
+        h = graph.add("Relu", self.conditional(quarter.features, "down", style, seen=quarter))
+        eighth = self.about(self.block(h, "block_8", style), "drawn.8")
+        kernels, constant = self.through(eighth, "relu4_1", "near_8", "narrow_8", statistics)
+        h = graph.add("Add", graph.add("Conv", eighth.features, kernels), constant)
         for place, _ in enumerate(net.blocks_8):
             h = self.block(h, f"blocks_8.{place}", style)
         kernels, bias = self.weights("link_4")
-        shift = self.summed(kernels, quarter.shift)
-        h = graph.add("Add", graph.convolution(h, self.convolution("narrow_4"), "narrow_4"), shift)
-        h = self.joined(h, graph.add("Conv", seen, kernels, bias))
-        h = graph.add("Relu", self.conditional(h, "join_4", style))
-        h = graph.convolution(h, net.near_4, "near_4", output="drawn.relu3_1")
-        h = graph.convolution(self.styled(h, "relu3_1", statistics), self.convolution("narrow_2"), "narrow_2")
+        kernels, shift = self.normal(kernels, quarter)
+        h = graph.add("Add", graph.convolution(h, net.narrow_4, "narrow_4"), shift)
+        h = self.joined(h, graph.add("Conv", quarter.features, kernels, bias))
+        joined = self.risen(h, "join_4", style, output="drawn.4")
+        narrow, constant = self.through(joined, "relu3_1", "near_4", "narrow_2", statistics)
         kernels, bias = self.weights("link_2")
-        shift = self.summed(kernels, half.shift)
+        kernels, shift = self.normal(kernels, half)
         with graph.exact():
-            kernels = graph.add("Mul", kernels, half.scale)
-        h = self.joined(graph.add("Add", h, shift), graph.add("Conv", half.features, kernels, bias))
-        h = graph.add("Relu", self.conditional(h, "join_2", style))
-        h = graph.convolution(h, net.near_2, "near_2", output="drawn.relu2_1")
-        h = graph.convolution(self.styled(h, "relu2_1", statistics), self.convolution("narrow_1"), "narrow_1")
-        h = self.joined(h, self.linked(tinted))
-        return graph.convolution(graph.add("Relu", self.conditional(h, "join_1", style)), net.out, "out")
+            constant = graph.add("Add", constant, shift)
+        h = graph.add("Add", graph.add("Conv", joined.features, narrow), constant)
+        h = self.joined(h, graph.add("Conv", half.features, kernels, bias))
+        return self.finest(self.risen(h, "join_2", style, output="drawn.2"), linked, style, statistics)
+
+    def finest(self, joined: Known, linked: str, style: Iterator[str], statistics: Statistics) -> str:
+        """What is drawn at full resolution, folded.
+
+        Everything between what is known at half the resolution and the convolution that joins it with the photo is
+        linear, the enlargement too: it is part of that convolution's kernels.
+        """
+        graph, net = self.graph, self.net
+        width, inputs = net.narrow_1.out_channels, net.near_2.in_channels
+        narrow, constant = self.through(joined, "relu2_1", "near_2", "narrow_1", statistics)
+        scale, shift = next(style), next(style)
+        mean, _ = statistics["rgb"]
+        with graph.exact():
+            none = graph.constant(np.zeros((LINKED, inputs, 1, 1), dtype=np.float32), "narrow.none")
+            narrow = graph.add("Concat", narrow, none, axis=0)
+            given = graph.half(net.join_1.kernels().detach().float().numpy(), "join_1.weight")
+            enlarged, repeated = (
+                folded.kernels(graph, given, (width, width), how, name)
+                for how, name in ((folded.OF_ENLARGED, "enlarged"), (folded.OF_REPEATED, "repeated"))
+            )
+            link, bias = self.weights("link_1", matrix=True)
+            usual, deviation = (graph.reshaped(one, [1, 3]) for one in self.common("rgb"))
+            link = graph.add("Div", link, deviation)
+            about = graph.add("Sub", mean, graph.add("Transpose", usual, perm=[1, 0]))
+            bias = graph.add("Add", graph.add("MatMul", link, about), graph.reshaped(bias, [width, 1]))
+            linking = self.after(given, link, width, 3)
+            linking = folded.kernels(graph, linking, (width, 3), folded.OF_FOLDED, "folded")
+            constant = graph.reshaped(constant, [width, 1])
+            ones = graph.add("Add", self.after(enlarged, constant, width, 1), self.after(repeated, bias, width, 1))
+            kernels = graph.add("Concat", enlarged, linking, ones, axis=1)
+            kernels = graph.add("Mul", graph.reshaped(kernels, [width, -1]), graph.reshaped(scale, [width, 1]))
+            kernels = graph.reshaped(kernels, [width, 4, width + LINKED, 3, 3])
+            centre = np.zeros((1, 4, width + LINKED, 3, 3), dtype=np.float32)
+            centre[:, :, -1, 1, 1] = 1
+            shift = graph.reshaped(shift, [width, 1, 1, 1, 1])
+            kernels = graph.add("Add", kernels, graph.add("Mul", shift, graph.constant(centre, "centre")))
+            kernels = graph.reshaped(kernels, [4 * width, width + LINKED, 3, 3])
+        h = graph.add("Add", graph.add("Conv", joined.features, narrow), linked)
+        h = graph.add("Relu", graph.add("Conv", h, kernels, pads=[1] * 4))
+        given, bias = self.weights("out")
+        with graph.exact():
+            kernels = folded.kernels(graph, given, (3, width), folded.OF_FOLDED, "folded")
+            each = graph.constant(np.ones((1, 4), dtype=np.float32), "each")
+            bias = graph.reshaped(graph.add("Mul", graph.reshaped(bias, [3, 1]), each), [12])
+        return graph.add("Conv", h, kernels, bias, pads=[1] * 4)
+
+    def after(self, kernels: str, matrix: str, inputs: int, outputs: int) -> str:
+        """Kernels (O, C, 3, 3) and a matrix (C, C') that comes before them as kernels (O, C', 3, 3)."""
+        graph = self.graph
+        rows = graph.reshaped(graph.add("Transpose", kernels, perm=[0, 2, 3, 1]), [-1, inputs])
+        rows = graph.reshaped(graph.add("MatMul", rows, matrix), [-1, 3, 3, outputs])
+        return graph.add("Transpose", rows, perm=[0, 3, 1, 2])
 
     # ── linear maps ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def statistics(self, given: str) -> dict[str, tuple[str, str]]:
+    def statistics(self, given: str) -> Statistics:
         """As `PasticheNet.statistics`: the mean (C, 1) and the root (C, C) by layer."""
         graph, found = self.graph, {}
         widths = self.net.styled
@@ -144,26 +291,64 @@ class _Pastiche:
             found[layer] = graph.reshaped(mean, [width, 1]), graph.reshaped(root, [width, width])
         return found
 
-    def centred(self, x: str) -> tuple[str, str]:
-        """Features (1, C, h, w) about their mean, and what half precision leaves of it, (1, C, 1, 1)."""
-        graph = self.graph
-        mean = graph.add("ReduceMean", x, axes=[2, 3], keepdims=1, name=f"{x}{MEAN}")
-        centred = graph.add("Sub", x, mean)
-        with graph.exact():
-            return centred, graph.add("ReduceMean", centred, axes=[2, 3], keepdims=1, name=f"{x}.rest")
+    def about(self, x: str, name: str = "", *, spot: str = "") -> Known:
+        """Features less what they are in the middle: sums of their squares then lose nothing where they hardly vary.
 
-    def moving(self, x: str, layer: str, statistics: dict[str, tuple[str, str]]) -> Linear:
-        """The map of `pastiche.moved`, for one style."""
-        graph, width = self.graph, self.net.styled[layer]
-        mean, root = statistics[layer]
-        centred, rest = self.centred(x)
+        Args:
+            x: the features, (1, C, h, w).
+            name: what they and their statistics are called; their own name if there is none.
+            spot: the features in the middle, (1, C, 1, 1), if they are known.
+        """
+        graph = self.graph
+        kept, name = name, name or x
+        spot = spot or self.middle(x)
         with graph.exact():
-            rest = graph.reshaped(rest, [width, 1])
-            squares = graph.add("Div", self.products(centred, width), self.count(x))
-            of_rest = graph.add("MatMul", rest, graph.add("Transpose", rest, perm=[1, 0]))
-            matrix = self.least(graph.add("Sub", squares, of_rest, name=f"{x}.covariance"), root, width)
-            shift = graph.add("Sub", mean, graph.add("MatMul", matrix, rest))
-        return Linear(features=centred, matrix=matrix, shift=shift)
+            spot = graph.add("Identity", spot, name=f"{name}{PLACE}")
+        x = graph.add("Sub", x, spot, name=kept)
+        return Known(features=x, mean=self.mean(x, name))
+
+    def mean(self, x: str, name: str) -> str:
+        """The mean of (1, C, h, w) over all places, (1, C, 1, 1), called `name`.mean; row by row, lest sums grow."""
+        graph = self.graph
+        rows = graph.add("ReduceMean", x, axes=[3], keepdims=1, name=f"{name}.rows{HALF}")
+        with graph.exact():
+            return graph.add("ReduceMean", rows, axes=[2], keepdims=1, name=f"{name}.mean")
+
+    def middle(self, x: str) -> str:
+        """What features (1, C, h, w) are at the place in the middle, (1, C, 1, 1)."""
+        graph = self.graph
+        two, axes = (graph.constant(np.array(v, dtype=np.int64), f"ints.{v}") for v in ([2, 2], [2, 3]))
+        start = graph.add("Div", graph.add("Gather", graph.add("Shape", x), axes), two)
+        end = graph.add("Add", start, graph.constant(np.array([1, 1], dtype=np.int64), "ints.[1, 1]"))
+        return graph.add("Slice", x, start, end, axes)
+
+    def through(self, x: Known, layer: str, near: str, narrow: str, statistics: Statistics) -> tuple[str, str]:
+        """From features to those that follow where they are styled: `near`, the styling, what is usual, `narrow`.
+
+        Returns:
+            Kernels (O, C, 1, 1) for the features, and what is added behind them (1, O, 1, 1).
+        """
+        graph = self.graph
+        mean, root = statistics[layer]
+        inner, width, outputs = *self.convolution(near).weight.shape[:2], self.convolution(narrow).out_channels
+        products = self.products(x.features, width)
+        with graph.exact():
+            before, _ = self.weights(near, matrix=True)  # what it adds is part of the mean that goes
+            behind, bias = self.weights(narrow, matrix=True)
+            ours = graph.reshaped(x.mean, [width, 1])
+            squares = graph.add("Div", products, self.count(x.features))
+            of_mean = graph.add("MatMul", ours, graph.add("Transpose", ours, perm=[1, 0]))
+            covariance = graph.add("Sub", squares, of_mean, name=f"{x.features}.covariance")
+            # OpenVINO 2026.4 takes the matrix for its own transpose where it stands behind both
+            covariance = graph.add("Transpose", graph.add("MatMul", before, covariance), perm=[1, 0])
+            matrix = self.least(graph.add("MatMul", before, covariance), root, inner)
+            usual, deviation = (graph.reshaped(one, [inner, 1]) for one in self.common(layer))
+            matrix = graph.add("MatMul", graph.add("Div", matrix, deviation), before)
+            matrix = graph.add("MatMul", behind, matrix)
+            shift = graph.add("MatMul", behind, graph.add("Div", graph.add("Sub", mean, usual), deviation))
+            shift = graph.add("Add", shift, graph.reshaped(bias, [outputs, 1]))
+            shift = graph.add("Sub", shift, graph.add("MatMul", matrix, ours))
+            return graph.reshaped(matrix, [outputs, width, 1, 1]), graph.reshaped(shift, [1, outputs, 1, 1])
 
     def products(self, x: str, width: int) -> str:
         """Sums over all places of the products of every two channels, (C, C).
@@ -171,12 +356,14 @@ class _Pastiche:
         The rows of a picture's three matrices are short of what fills a processor, and longer than what it is quick
         at: each is taken as several, of which only those products count that are of the same part.
         """
-        graph, parts = self.graph, PARTS if width == 3 else 1
-        flat = graph.reshaped(x, [width * parts, -1])
+        graph, parts = self.graph, PARTS.get(width, 1)
+        # OpenVINO puts channels apart sooner in bfloat16, but slowly where they are no multiple of 32
+        with graph.exact() if width % 32 else nullcontext():
+            flat = graph.reshaped(x, [width * parts, -1])
         products = graph.add("MatMul", flat, graph.add("Transpose", flat, perm=[1, 0]))
         if parts == 1:
             return products
-        same = graph.constant(np.eye(parts, dtype=np.float32)[None, :, None, :], "same")
+        same = graph.constant(np.eye(parts, dtype=np.float32)[None, :, None, :], f"same.{parts}")
         products = graph.add("Mul", graph.reshaped(products, [width, parts, width, parts]), same)
         return graph.add("ReduceSum", products, graph.constant(np.array([1, 3], dtype=np.int64)), keepdims=0)
 
@@ -205,17 +392,6 @@ class _Pastiche:
         z = graph.add("Div", z, graph.add("Sqrt", trace))
         return graph.add("MatMul", graph.add("MatMul", across, z), root)
 
-    def styled(self, x: str, layer: str, statistics: dict[str, tuple[str, str]]) -> str:
-        """Features with the style's statistics, and then as usual, by one and the same linear map."""
-        graph, width = self.graph, self.net.styled[layer]
-        linear = self.moving(x, layer, statistics)
-        with graph.exact():
-            mean, deviation = (graph.reshaped(one, [width, 1]) for one in self.common(layer))
-            kernels = graph.reshaped(graph.add("Div", linear.matrix, deviation), [width, width, 1, 1])
-            shift = graph.add("Div", graph.add("Sub", linear.shift, mean), deviation)
-            shift = graph.reshaped(shift, [1, width, 1, 1])
-        return graph.add("Add", graph.add("Conv", linear.features, kernels), shift)
-
     def common(self, layer: str) -> tuple[str, str]:
         """The mean and the deviation that are usual, (1, C, 1, 1) each; see `pastiche.Usual`."""
         kept = self.net.usually(layer).state_dict()
@@ -225,61 +401,40 @@ class _Pastiche:
         )
         return mean, deviation
 
-    def normal(self, layer: str) -> Scaled:
-        """As `pastiche.normalized`."""
-        graph = self.graph
-        centred, rest = self.centred(layer)
+    def scaled(self, layer: str) -> Known:
+        """What the encoder sees, and what makes it as `pastiche.normalized` has it."""
+        graph, x = self.graph, self.about(layer)
+        rows = graph.add("ReduceL2", x.features, axes=[3], keepdims=1, name=f"{layer}.lengths{HALF}")
         with graph.exact():
-            length = graph.add("ReduceL2", centred, axes=[2, 3], keepdims=1)
-            variance = graph.add("Div", graph.add("Mul", length, length), self.count(layer))
-            variance = graph.add("Sub", variance, graph.add("Mul", rest, rest), name=f"{layer}.variance")
+            squares = graph.add("Mul", rows, rows)
+            squares = graph.add("ReduceSum", squares, graph.constant(np.array([2], dtype=np.int64)), keepdims=1)
+            squares = graph.add("Div", squares, self.count(x.features))
+            variance = graph.add("Sub", squares, graph.add("Mul", x.mean, x.mean), name=f"{layer}.variance")
             overall = graph.add("ReduceMean", variance, axes=[1], keepdims=1)
             floor = graph.add("Add", graph.add("Mul", overall, graph.number(0.01)), graph.number(1e-6))
             scale = graph.add("Reciprocal", graph.add("Sqrt", graph.add("Add", variance, floor)))
-            return Scaled(features=centred, scale=scale, shift=graph.add("Neg", graph.add("Mul", rest, scale)))
+        return replace(x, scale=scale)
 
-    def summed(self, kernels: str, shift: str) -> str:
-        """What kernels (O, C, k, k) make of a shift of their inputs (1, C, 1, 1): one of their outputs (1, O, 1, 1)."""
+    def normal(self, kernels: str, x: Known) -> tuple[str, str]:
+        """Kernels (O, C, k, k) for the normalised as those for what is seen, and what is added (1, O, 1, 1)."""
         graph = self.graph
         with graph.exact():
+            kernels = graph.add("Mul", kernels, x.scale)
             axes = graph.constant(np.array([1, 2, 3], dtype=np.int64))
-            sums = graph.add("ReduceSum", graph.add("Mul", kernels, shift), axes, keepdims=0)
-            return graph.reshaped(sums, [1, -1, 1, 1])
+            sums = graph.add("ReduceSum", graph.add("Mul", kernels, x.mean), axes, keepdims=0)
+            return kernels, graph.reshaped(graph.add("Neg", sums), [1, -1, 1, 1])
 
-    def linked(self, tinted: str) -> str:
-        """The photo in the style's colours, made usual and joined at full resolution."""
-        graph = self.graph
-        kernels, bias = self.weights("link_1")
-        mean, deviation = self.common("rgb")
-        with graph.exact():
-            kernels = graph.add("Div", kernels, deviation)
-            bias = graph.add("Sub", bias, graph.reshaped(self.summed(kernels, mean), [-1]))
-        return graph.add("Conv", tinted, kernels, bias)
-
-    def weights(self, name: str) -> tuple[str, str]:
-        """Kernels (O, C, k, k) and biases (O,) of one of the network's convolutions."""
-        layer = self.convolution(name)
+    def weights(self, name: str, *, matrix: bool = False) -> tuple[str, str]:
+        """Kernels (O, C, k, k), or (O, C) of 1x1, and biases (O,) of one of the network's convolutions."""
+        graph, layer = self.graph, self.convolution(name)
         if layer.bias is None:
             raise TypeError(f"{name} adds nothing")
+        name = name.removeprefix("encoder.")
         kernels, bias = (
-            self.graph.half(part.detach().float().numpy(), f"{name}.{which}")
+            graph.half(part.detach().float().numpy(), f"{name}.{which}")
             for which, part in (("weight", layer.weight), ("bias", layer.bias))
         )
-        return kernels, bias
-
-    def count(self, x: str) -> str:
-        """How many places (1, C, h, w) has, float32 (1,)."""
-        graph = self.graph
-        sides = graph.add("Gather", graph.add("Shape", x), graph.constant(np.array([2, 3], dtype=np.int64), "sides"))
-        return graph.add("Cast", graph.add("ReduceProd", sides, keepdims=1), to=1)
-
-    def moved(self, x: str, linear: Linear) -> str:
-        """A picture (1, 3, H, W), mapped."""
-        graph = self.graph
-        with graph.exact():
-            found = graph.add("MatMul", linear.matrix, graph.reshaped(linear.features, [3, -1]))
-            found = graph.add("Add", found, linear.shift)
-            return graph.add("Reshape", found, graph.add("Shape", x), name=f"{x}.moved")
+        return graph.reshaped(kernels, list(layer.weight.shape[:2])) if matrix else kernels, bias
 
     def convolution(self, name: str) -> nn.Conv2d:
         """One of the network's convolutions."""
@@ -287,6 +442,13 @@ class _Pastiche:
         if not isinstance(found, nn.Conv2d):
             raise TypeError(f"{name} is a {type(found).__name__}")
         return found
+
+    def count(self, x: str, *, folded: bool = False) -> str:
+        """How many places (1, C, h, w) has, float32 (1,); of one that is folded, how many px."""
+        graph = self.graph
+        sides = graph.add("Gather", graph.add("Shape", x), graph.constant(np.array([2, 3], dtype=np.int64), "sides"))
+        places = graph.add("Cast", graph.add("ReduceProd", sides, keepdims=1), to=1)
+        return graph.add("Mul", places, graph.number(4)) if folded else places
 
     # ── drawing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -301,57 +463,36 @@ class _Pastiche:
         first = self.graph.add("Relu", self.conditional(h, f"{name}.first", style))
         return self.graph.add("Add", h, self.conditional(first, f"{name}.second", style))
 
-    def conditional(self, h: str, name: str, style: Iterator[str], *, shifted: str = "") -> str:
-        """A conditional convolution, perhaps of what has still to be shifted."""
+    def conditional(self, h: str, name: str, style: Iterator[str], *, seen: Known | None = None) -> str:
+        """A conditional convolution, perhaps of what is seen and still to be normalised."""
+        h, scale, shift = self._convolved(h, name, style, seen=seen)
+        return self.graph.add("Add", self.graph.add("Mul", h, scale), shift)
+
+    def risen(self, h: str, name: str, style: Iterator[str], *, output: str) -> Known:
+        """A conditional convolution without what is negative, about the place in the middle."""
+        graph = self.graph
+        convolved, scale, shift = self._convolved(h, name, style)
+
+        def risen(x: str) -> str:
+            return graph.add("Relu", graph.add("Add", graph.add("Mul", x, scale), shift))
+
+        middle = self.middle(convolved)
+        with graph.exact():
+            spot = risen(middle)
+        return self.about(risen(convolved), output, spot=spot)
+
+    def _convolved(self, h: str, name: str, style: Iterator[str], *, seen: Known | None = None) -> tuple[str, str, str]:
         graph, module = self.graph, self.net.get_submodule(name)
         if not isinstance(module, Conditional):
             raise TypeError(f"{name} is a {type(module).__name__}")
         scale, shift = next(style), next(style)
         kernels = graph.half(module.kernels().detach().float().numpy(), f"{name}.weight")
-        if shifted:
-            more = self.summed(kernels, shifted)
+        if seen is not None:
+            kernels, more = self.normal(kernels, seen)
             with graph.exact():
                 shift = graph.add("Add", graph.add("Mul", more, scale), shift)
         if module.mirrored:
             pads = graph.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1], dtype=np.int64))
             h = graph.add("Pad", h, pads, mode="reflect")
         h = graph.add("Conv", h, kernels, pads=[int(not module.mirrored)] * 4, strides=[module.stride] * 2)
-        return graph.add("Add", graph.add("Mul", h, scale), shift)
-
-    def based(self, tinted: str, kept: list[str], h: str) -> str:
-        """What is drawn, on the photo in the style's colours with as much of its detail as is kept.
-
-        As in `PasticheNet.paint`, but written as a sum, so that little is left to do for every pixel; and areas are
-        enlarged plane by plane, by convolutions that give each pixel's parts, which are then put in their places, for
-        runtimes are slow to interpolate three channels.
-        """
-        graph = self.graph
-        large, middle = BANDS
-        with graph.exact():
-            coarse, fine = (graph.reshaped(one, [1, 1, 1, 1]) for one in kept)
-            near = self.areas(graph.reshaped(tinted, [-1, 1, 0, 0]), middle)
-            far = graph.add("Mul", self.areas(near, large // middle), graph.add("Sub", graph.number(1), coarse))
-            far = graph.add("DepthToSpace", self.parts(far, large), blocksize=large // middle)
-            near = graph.add("Mul", near, graph.add("Sub", coarse, fine))
-            near = graph.add("Add", self.parts(near, middle), far)
-            areas = graph.reshaped(graph.add("DepthToSpace", near, blocksize=middle), [-1, 3, 0, 0])
-            base = graph.add("Add", graph.add("Mul", tinted, fine), areas)
-        return graph.add("Add", base, h, name="drawn.rgb")
-
-    def areas(self, x: str, size: int) -> str:
-        """Means of squares of `size` px."""
-        return self.graph.add("AveragePool", x, kernel_shape=[size] * 2, strides=[size] * 2)
-
-    def parts(self, x: str, times: int) -> str:
-        """A plane enlarged bilinearly, (N, 1, h, w) -> (N, times², h, w): the pixels that each becomes.
-
-        They are sorted so that `DepthToSpace` may bring them to their places in two steps, the last by 2.
-        """
-        offsets = (np.arange(times) + 0.5) / times - 0.5
-        share = np.stack([np.maximum(-offsets, 0), 1 - np.abs(offsets), np.maximum(offsets, 0)], 1)
-        kernels = np.einsum("ay,bx->abyx", share, share)
-        steps = times // BANDS[-1], BANDS[-1]
-        kernels = kernels.reshape(*steps, *steps, 3, 3).transpose(0, 2, 1, 3, 4, 5).reshape(-1, 1, 3, 3)
-        margins = self.graph.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1], dtype=np.int64))
-        weight = self.graph.constant(kernels.astype(np.float32), f"parts.{times}")
-        return self.graph.add("Conv", self.graph.add("Pad", x, margins, mode="edge"), weight)
+        return h, scale, shift

@@ -63,13 +63,21 @@ class Conditional(nn.Module):
         stride: of the convolution.
         usual: the scale before anything is learnt.
         mirrored: beyond the border are the values before it, mirrored; else zeros.
+        framed: what comes has the px beyond the border already.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, stride: int = 1, usual: float = 2**0.5, mirrored: bool = False
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        stride: int = 1,
+        usual: float = 2**0.5,
+        mirrored: bool = False,
+        framed: bool = False,
     ) -> None:
         super().__init__()
-        self.stride, self.usual, self.mirrored = stride, usual, mirrored
+        self.stride, self.usual, self.mirrored, self.framed = stride, usual, mirrored, framed
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3) / (9 * inputs) ** 0.5)
 
     def kernels(self) -> Tensor:
@@ -82,7 +90,7 @@ class Conditional(nn.Module):
         scale, shift = next(style), next(style)
         if self.mirrored:
             x = F.pad(x, (1, 1, 1, 1), mode="reflect")
-        padding = int(not self.mirrored)
+        padding = int(not self.mirrored and not self.framed)
         found = F.conv2d(x, self.kernels().to(x.dtype), stride=self.stride, padding=padding)
         return torch.addcmul(shift, found, scale)
 
@@ -156,7 +164,7 @@ class PasticheNet(nn.Module):
         self.narrow_2, self.link_2 = nn.Conv2d(quarter, half, 1), nn.Conv2d(half, half, 1)
         self.join_2, self.near_2 = Conditional(half, half), nn.Conv2d(half, half, 1)
         self.narrow_1, self.link_1 = nn.Conv2d(half, full, 1), nn.Conv2d(3, full, 1)
-        self.join_1 = Conditional(full, full)
+        self.join_1 = Conditional(full, full, framed=True)
         self.out = nn.Conv2d(full, 3, 3, padding=1)
         with torch.no_grad():
             self.out.weight.mul_(0.1)
@@ -245,7 +253,7 @@ class PasticheNet(nn.Module):
         h = styled("relu3_1", self.near_4(F.relu(self.join_4(h, style))))
         h = double(self.narrow_2(h)) + self.link_2(half)
         h = styled("relu2_1", self.near_2(F.relu(self.join_2(h, style))))
-        h = double(self.narrow_1(h)) + self.link_1(promised["rgb"].to(kind))
+        h = framed(self.narrow_1(h)) + F.pad(self.link_1(promised["rgb"].to(kind)), (1, 1, 1, 1))
         h = F.relu(self.join_1(h, style))
         large, middle = (smoothed(tinted, band) for band in BANDS)
         base = large + coarse * (middle - large) + fine * (tinted - middle)
@@ -255,6 +263,11 @@ class PasticheNet(nn.Module):
 def double(x: Tensor) -> Tensor:
     """(N, C, h, w) -> (N, C, 2h, 2w), bilinear."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def framed(x: Tensor) -> Tensor:
+    """(N, C, h, w) -> (N, C, 2h + 2, 2w + 2), bilinear, with one px more on every side; beyond the border are zeros."""
+    return double(F.pad(x, (1, 1, 1, 1)))[:, :, 1:-1, 1:-1]
 
 
 def smoothed(x: Tensor, size: int) -> Tensor:
