@@ -425,9 +425,10 @@ def own_styles() -> list[StyleEntry]:
     Raises:
         ModelDamaged: a file is not what it should be.
     """
-    networks = {model.sha256: model.name for model in cards() if model.vectors is not None}
+    paths = sorted((home() / "styles").glob(f"*{ownstyle.SUFFIX}"))
+    networks = {model.sha256: model.name for model in cards() if model.vectors is not None} if paths else {}
     entries = []
-    for path in sorted((home() / "styles").glob(f"*{ownstyle.SUFFIX}")):
+    for path in paths:
         papers = ownstyle.papers(path)
         about: dict[str, Any] = papers.style.model_dump(exclude={"sha256", "name", "box"})
         network = networks.get(papers.network_sha256)

@@ -53,8 +53,11 @@ def fed(card: Card, pixels: F32) -> F32:
 
 def painted(card: Card, values: F32) -> F32:
     """What the graph gives, (1, 3, h, w) or (1, h, w, 3), as pixels (h, w, 3) in 0..1."""
-    pixels = unclipped(card, values)
-    return np.clip(pixels, 0, 1, out=np.empty(pixels.shape, dtype=np.float32))  # and lie row by row
+    found = unclipped(card, values)
+    pixels = np.empty(found.shape, dtype=np.float32)
+    for colour in range(found.shape[-1]):  # where colours lie apart, this is twice as quick as all at once
+        np.clip(found[..., colour], 0, 1, out=pixels[..., colour])
+    return pixels
 
 
 def unclipped(card: Card, values: F32) -> F32:
