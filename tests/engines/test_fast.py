@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,25 @@ def test_several_pictures_at_once_are_painted_as_one_by_one(runtime: str) -> Non
     for one, picture in zip(found, pictures, strict=True):
         alone = fast.run(net, card, grained(picture.pixels, 1), rows[1:2], np.ones(1, F32))
         np.testing.assert_allclose(one.transpose(1, 2, 0), alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("runtime", ["onnx", pytest.param("openvino", marks=needs_openvino)])
+def test_several_threads_paint_side_by_side_what_one_paints(runtime: str) -> None:
+    pictures = [photo(48, 64, seed=seed) for seed in range(6)]
+    stylizer, alone = (fast.FastStylizer(runtime=runtime, threads=2, at_once=count) for count in (2, 1))
+    with ThreadPoolExecutor(3) as pool:  # more than it was opened for: one waits
+        found = list(pool.map(lambda one: stylizer(one, (REEDS,), Recipe()).picture.pixels, pictures))
+    for one, picture in zip(found, pictures, strict=True):
+        np.testing.assert_allclose(one, alone(picture, (REEDS,), Recipe()).picture.pixels, atol=1e-3)
+
+
+def test_only_as_many_are_painted_side_by_side_as_fit() -> None:
+    size, each = (1000, 500), 500_000 * fast.BYTES_PER_PIXEL
+    fit = {
+        n: fast.FastStylizer(at_once=2, memory=int(fast.BASE_BYTES + n * each)).abreast(size) for n in (0.5, 1, 2, 9)
+    }
+    assert fit == {0.5: 1, 1: 1, 2: 2, 9: 2}
+    assert fast.FastStylizer(at_once=3).abreast(size) == 3 and fast.FastStylizer(memory=10**12).abreast(size) == 1
 
 
 def test_weights_mix_vectors() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Generator
 
 import pytest
 
-from danqing.video.ahead import ahead
+from danqing.video.ahead import abreast, ahead
 
 
 def counting(count: int, *, fail: bool = False, made: list[int] | None = None) -> Generator[int]:
@@ -68,3 +68,55 @@ def test_the_next_item_is_made_while_the_last_one_is_in_hand() -> None:
     assert next(items) == 0
     assert coming.wait(60)
     assert list(items) == [1]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_is_made_side_by_side_comes_in_order(count: int) -> None:
+    def work(number: int) -> int:
+        time.sleep(0.01 * (number % 3 == 0))
+        return -number
+
+    assert list(abreast(counting(20), work, count)) == [-number for number in range(20)]
+
+
+def test_several_are_worked_on_at_once() -> None:
+    together = threading.Barrier(2, timeout=60)
+    assert list(abreast(counting(4), lambda _: together.wait() >= 0, 2)) == [True] * 4
+
+
+def test_one_at_a_time_waits_for_what_is_done_with_the_one_before() -> None:
+    made: list[int] = []
+    items = abreast(counting(5, made=made), lambda number: number, 1)
+    assert [next(items), next(items)] == [0, 1] and made == [0, 1]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_error_in_the_work_comes_after_the_items_before_it(count: int) -> None:
+    def work(number: int) -> int:
+        return 1 // (3 - number)
+
+    items = abreast(counting(9), work, count)
+    assert [next(items) for _ in range(3)] == [0, 0, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(items)
+
+
+def test_closing_waits_for_what_is_worked_on_and_closes_the_source() -> None:
+    ended, done = [], []
+
+    def source() -> Generator[int]:
+        try:
+            yield from range(10_000_000)
+        finally:
+            ended.append(True)
+
+    def work(number: int) -> int:
+        time.sleep(0.05)
+        done.append(number)
+        return number
+
+    before = threading.active_count()
+    items = abreast(source(), work, 2)
+    assert next(items) == 0
+    items.close()
+    assert ended and len(done) == 3 and threading.active_count() == before

@@ -69,14 +69,17 @@ class FastStylizer:
             where it is installed and the processor multiplies bfloat16.
         threads: how many it may use; None = all cores.
         memory: bytes that a painting may take; what takes more is painted in tiles. None = there is no end.
+        at_once: how many paintings are made side by side, by as many threads that call; see `abreast`.
 
     Raises:
         UsageError: no such runtime.
         ModelMissing: it is not installed.
     """
 
-    def __init__(self, *, runtime: str = "auto", threads: int | None = None, memory: int | None = None) -> None:
-        self.threads, self.memory = threads, memory
+    def __init__(
+        self, *, runtime: str = "auto", threads: int | None = None, memory: int | None = None, at_once: int = 1
+    ) -> None:
+        self.threads, self.memory, self.at_once = threads, memory, at_once
         self.runtime = known(runtime)
         self._found: tuple[Sequence[Style], Recipe, Card, F32 | None] | None = None
 
@@ -169,7 +172,7 @@ class FastStylizer:
         runtime = chosen(self.runtime, width * height)
         side = self.side((width, height)) if card.vectors else None
         if side is None:
-            return partial(run, opened(source, runtime, self.threads), card, pixels)
+            return partial(run, opened(source, runtime, self.threads, self.abreast((width, height))), card, pixels)
         _, path = catalog.find(card.name)
 
         def in_tiles(vectors: F32 | None, weights: F32 | None) -> F32:
@@ -184,6 +187,13 @@ class FastStylizer:
             )
 
         return in_tiles
+
+    def abreast(self, size: tuple[int, int]) -> int:
+        """How many paintings of (width, height) px are made side by side: as many as are wanted, and fit."""
+        if self.memory is None:
+            return self.at_once
+        fit = (self.memory - BASE_BYTES) // (size[0] * size[1] * BYTES_PER_PIXEL)
+        return max(1, min(self.at_once, fit))
 
     def side(self, size: tuple[int, int]) -> int | None:
         """px of the sides of the tiles that a picture of (width, height) px is painted in; None = in one piece."""
@@ -323,20 +333,20 @@ class _Work:
 _work = _Work()
 
 
-def opened(model: Card | Network, runtime: str, threads: int | None) -> Session:
+def opened(model: Card | Network, runtime: str, threads: int | None, at_once: int = 1) -> Session:
     """A network that is ready to run, of the catalog or here in memory; kept for the next picture."""
-    return _opened(model if isinstance(model, Network) else (model.name, model.sha256), runtime, threads)
+    return _opened(model if isinstance(model, Network) else (model.name, model.sha256), runtime, threads, at_once)
 
 
 @lru_cache(4)
-def _opened(model: tuple[str, str] | Network, runtime: str, threads: int | None) -> Session:
+def _opened(model: tuple[str, str] | Network, runtime: str, threads: int | None, at_once: int) -> Session:
     if isinstance(model, Network):
-        return _session(model.graph, model.card.name, runtime, threads)
+        return _session(model.graph, model.card.name, runtime, threads, at_once)
     name, _ = model
-    return _session(onnx.read(catalog.find(name)[1]), name, runtime, threads)
+    return _session(onnx.read(catalog.find(name)[1]), name, runtime, threads, at_once)
 
 
-def _session(data: bytes, name: str, runtime: str, threads: int | None) -> Session:
+def _session(data: bytes, name: str, runtime: str, threads: int | None, at_once: int = 1) -> Session:
     if runtime == "openvino":
-        return openvino.Session(data, name=name, threads=threads, cache=catalog.home() / "compiled")
-    return onnx.Session(data, name=name, threads=threads)
+        return openvino.Session(data, name=name, threads=threads, at_once=at_once, cache=catalog.home() / "compiled")
+    return onnx.Session(data, name=name, threads=max(1, (threads or machine.cores()) // at_once))

@@ -8,6 +8,7 @@ ever pays for compiling.
 
 from __future__ import annotations
 
+import queue
 import sys
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ class Session:
         data: the ONNX model.
         name: what messages call it.
         threads: how many it may use; None = all cores.
+        at_once: how many calls may be made side by side; they share the threads.
         cache: the folder for compiled models; None = none.
         half: whether bfloat16 may be used; None = where the processor has it.
 
@@ -74,6 +76,7 @@ class Session:
         *,
         name: str,
         threads: int | None = None,
+        at_once: int = 1,
         cache: Path | None = None,
         half: bool | None = None,
     ) -> None:
@@ -84,8 +87,10 @@ class Session:
         half = machine.has_bf16() if half is None else half
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": threads or machine.cores(),
-            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": max(at_once, threads or machine.cores()),
+            "NUM_STREAMS": at_once,
+            # Pinned to cores, the threads of several processes, or of several sessions in one, share the first of them.
+            "ENABLE_CPU_PINNING": False,
         }
         if cache is not None:
             settings["CACHE_DIR"] = str(cache)
@@ -94,6 +99,9 @@ class Session:
             if half:
                 halve(model)
             self._model = core.compile_model(model, "CPU", settings)
+            self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+            for _ in range(at_once):
+                self._idle.put(self._model.create_infer_request())
         except Exception as error:  # OpenVINO raises RuntimeError and others
             raise failure("load", name, error, _reason(error)) from error
         self.inputs: dict[str, tuple[int | None, ...]] = {
@@ -113,10 +121,14 @@ class Session:
         return in_turn(self._run, self.inputs, values)
 
     def _run(self, values: Arrays) -> dict[str, NDArray[np.float32]]:
+        request = self._idle.get()
         try:
-            found = self._model({name: typed(value, self._kinds.get(name)) for name, value in values.items()})
+            given = {name: typed(value, self._kinds.get(name)) for name, value in values.items()}
+            found = request.infer(given, share_inputs=True)
         except Exception as error:  # OpenVINO raises RuntimeError and others
             raise failure("run", self.name, error, _reason(error)) from error
+        finally:
+            self._idle.put(request)
         return {one.any_name: found[one] for one in self._model.outputs}
 
 

@@ -25,6 +25,7 @@ import av
 from danqing import commission, engines, files, machine
 from danqing.commission import Commission, Styles
 from danqing.engines import vectors
+from danqing.engines.fast import FastStylizer
 from danqing.errors import UsageError
 from danqing.files import shown
 from danqing.inputs import StyleLike
@@ -45,6 +46,9 @@ STEADY = 0.8
 """How far a painting is held still where nothing else is asked for."""
 
 PREVIEWS = 3
+
+ABREAST = 2
+"""Frames that the fast engine paints side by side: threads of one need not wait for each other at every operation."""
 
 ALL = 0.9
 """A film with this share of the frames that it promised is whole: what it promises is not exact."""
@@ -123,6 +127,12 @@ class Film:
     def folder(self) -> Path:
         """Where its segments are kept until it is whole."""
         return self.target.with_name(f"{self.target.name}.parts")
+
+    @property
+    def abreast(self) -> int:
+        """How many frames are painted side by side."""
+        stylizer = self.order.stylizer
+        return stylizer.abreast(self.order.content.size) if isinstance(stylizer, FastStylizer) else 1
 
     def at(self, frame: Frame) -> Commission:
         """The order for a painting of a frame."""
@@ -290,7 +300,7 @@ def prepare(
     if ordered.recipe.engine in engines.BY_NAME:
         vectors.of(ordered.styles, ordered.recipe)  # styles that cannot be mixed are said now, not at their crossing
         memory = getattr(ordered.stylizer, "memory", None)
-        stylizer = engines.open(ordered.recipe.engine, runtime=settled(runtime), memory=memory)
+        stylizer = engines.open(ordered.recipe.engine, runtime=settled(runtime), memory=memory, at_once=ABREAST)
         ordered = dataclasses.replace(ordered, stylizer=stylizer)
     return Film(
         clip=clip,

@@ -100,7 +100,8 @@ class Seer:
 def warp(values: NDArray[Any], flow: F32, *, sharp: bool = False, wraps: bool = False) -> NDArray[Any]:
     """Values (H, W) or (H, W, C) of the frame before, brought to where they are now by a flow of any size."""
     height, width = values.shape[:2]
-    at = grid(height, width) + enlarged(flow, (width, height))
+    at = enlarged(flow, (width, height))
+    at = np.add(at, grid(height, width), out=None if at is flow else at)
     kind = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
     border = cv2.BORDER_WRAP if wraps else cv2.BORDER_REPLICATE
     return np.asarray(cv2.remap(values, at, None, kind, borderMode=border))  # type: ignore[call-overload]
@@ -112,7 +113,7 @@ def enlarged(flow: F32, size: tuple[int, int]) -> F32:
     if (width, height) == size:
         return flow
     scale = np.array([size[0] / width, size[1] / height], dtype=np.float32)
-    return np.asarray(cv2.resize(flow, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32) * scale
+    return np.asarray(cv2.resize(flow * scale, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
 @lru_cache(8)

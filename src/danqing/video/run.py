@@ -1,7 +1,8 @@
 """Run: the chain of steps that a film goes through, from its first missing frame to the last.
 
 Frames are read, it is seen what moved, they are painted, held still, and encoded: each step in a thread of its own, a
-few frames ahead of the next. This module knows no container and no terminal.
+few frames ahead of the next, and painting in several where frames do not wait for each other. This module knows no
+container and no terminal.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danqing import engines
-from danqing.video.ahead import ahead
+from danqing.video.ahead import abreast, ahead
 from danqing.video.clip import Frame
 from danqing.video.flow import Motion, Seer
 from danqing.video.pixels import Pixels, from_numbers, to_numbers
@@ -80,8 +81,8 @@ class Run:
         """Paint what is missing; whether all of it was."""
         state: State = {}
         began = time.monotonic()
-        paintings = self._paintings(ahead(self._motions(ahead(self._frames()))))
         alone = isinstance(self.held, Steady)  # others begin with what was shown before
+        paintings = self._paintings(ahead(self._motions(ahead(self._frames()))), self.film.abreast if alone else 1)
         with closing(ahead(self._shown(ahead(paintings) if alone else paintings))) as chain:
             for frame, pixels, carried in chain:
                 state = carried
@@ -123,20 +124,29 @@ class Run:
                 yield frame, {age: seer(earlier[age - 1].pixels, frame.pixels) for age in ages}
 
     def _paintings(
-        self, frames: Generator[tuple[Frame, Mapping[int, Motion]]]
+        self, frames: Generator[tuple[Frame, Mapping[int, Motion]]], count: int
     ) -> Generator[tuple[Frame, Mapping[int, Motion], F32 | None]]:
         """Each frame with its motions and its painting by itself; None where it is the frame before again."""
-        begun = self.held.last is not None
-        with closing(frames):
-            for frame, motions in frames:
-                fresh = None
-                if not (frame.again and begun):
-                    order = self.film.at(frame)
-                    fresh = order.paint(lambda _: self.wanted, prior=self.held.prior(motions)).picture.pixels
+
+        def anew() -> Generator[tuple[Frame, Mapping[int, Motion], bool]]:
+            begun = self.held.last is not None
+            with closing(frames):
+                for frame, motions in frames:
+                    yield frame, motions, not (frame.again and begun)
                     begun = True
+
+        def painted(item: tuple[Frame, Mapping[int, Motion], bool]) -> tuple[Frame, Mapping[int, Motion], F32 | None]:
+            frame, motions, new = item
+            if not (new and self.wanted):
+                return frame, motions, None
+            order = self.film.at(frame)
+            return frame, motions, order.paint(lambda _: self.wanted, prior=self.held.prior(motions)).picture.pixels
+
+        with closing(abreast(anew(), painted, count)) as paintings:
+            for painting in paintings:
                 if not self.wanted:
                     return
-                yield frame, motions, fresh
+                yield painting
 
     def _shown(
         self, paintings: Generator[tuple[Frame, Mapping[int, Motion], F32 | None]]

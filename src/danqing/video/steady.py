@@ -98,12 +98,11 @@ def pulled(fresh: F32, carried: F32, trust: F32) -> F32:
     mixed *= thrice(np.float32(HELD) * trust)
     mixed += fresh
     # Where paintings are mixed whose strokes do not agree, contrast is lost: it is brought back to the fresh one's.
-    tone = broad(mixed, size)
-    want, have = (strokes(painting, size) for painting in (fresh, mixed))
+    (_, want), (tone, have) = (strokes(painting, size) for painting in (fresh, mixed))
     gain = np.clip(np.sqrt((want + FLAT) / (have + FLAT)), 1, MOST)
-    mixed -= tone
+    tone -= thrice(gain) * tone
     mixed *= thrice(cv2.resize(gain, (width, height)))
-    mixed += tone
+    mixed += cv2.resize(tone, (width, height))
     return np.asarray(np.clip(mixed, 0, 1, out=mixed), dtype=np.float32)
 
 
@@ -112,15 +111,18 @@ def thrice(values: NDArray[Any]) -> F32:
     return np.asarray(cv2.merge((values, values, values)), dtype=np.float32)
 
 
-def strokes(painting: F32, size: float) -> F32:
-    """The variance of what is finer than `size` px, around every second pixel of a painting (H, W, 3)."""
-    fine = painting[::2, ::2] - broad(painting, size)[::2, ::2]
-    return broad(np.asarray(np.einsum("hwc,hwc->hw", fine, fine)), size / 2)
+def strokes(painting: F32, size: float) -> tuple[F32, F32]:
+    """Of every second pixel of a painting (H, W, 3): what is broader than `size` px, and the variance of the rest."""
+    half = painting[::2, ::2]
+    tone = broad(painting, size, (half.shape[1], half.shape[0]))
+    fine = half - tone
+    squares = np.asarray(np.einsum("hwc,hwc->hw", fine, fine))
+    return tone, broad(squares, size / 2, (half.shape[1], half.shape[0]))
 
 
-def broad(values: F32, size: float) -> F32:
-    """Values (H, W) or (H, W, C) without what is finer than `size` px."""
+def broad(values: F32, size: float, onto: tuple[int, int]) -> F32:
+    """Values (H, W) or (H, W, C) without what is finer than `size` px, at (width, height)."""
     height, width = values.shape[:2]
     least = max(1, round(width / (size / 2))), max(1, round(height / (size / 2)))
     small = cv2.blur(cv2.resize(values, least, interpolation=cv2.INTER_AREA), (3, 3))
-    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    return np.asarray(cv2.resize(small, onto, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
