@@ -22,10 +22,10 @@ from danqing.atelier.nets.pastiche import (
     LEAST,
     MARGIN,
     NEARLY_FLAT,
-    NEWTON_STEPS,
     SOFT,
     Conditional,
     PasticheNet,
+    scales,
 )
 from danqing.engines.openvino import HALF, PLACE
 
@@ -383,14 +383,19 @@ class _Pastiche:
         trace = graph.add("Add", trace, graph.number(1e-12))
         y = graph.add("Div", both, trace)
         y = graph.add("Add", y, graph.add("Mul", eye, graph.number(NEARLY_FLAT / width)))
-        once_and_a_half, half = graph.add("Mul", eye, graph.number(1.5)), graph.number(0.5)
-        z = graph.add("Sub", once_and_a_half, graph.add("Mul", y, half))  # the first step, which begins with z = 1
+        first, *others = [(graph.number(1.5 * scale), graph.number(0.5 * scale**3)) for scale in scales(width)]
+        z = self.stepped(y, eye, *first)  # it begins with z = 1
         y = graph.add("MatMul", y, z)
-        for _ in range(1, NEWTON_STEPS):
-            t = graph.add("Sub", once_and_a_half, graph.add("Mul", graph.add("MatMul", z, y), half))
+        for factors in others:
+            t = self.stepped(graph.add("MatMul", z, y), eye, *factors)
             y, z = graph.add("MatMul", y, t), graph.add("MatMul", t, z)
         z = graph.add("Div", z, graph.add("Sqrt", trace))
         return graph.add("MatMul", graph.add("MatMul", across, z), root)
+
+    def stepped(self, product: str, eye: str, one: str, other: str) -> str:
+        """So much of the one less so much of the other."""
+        graph = self.graph
+        return graph.add("Sub", graph.add("Mul", eye, one), graph.add("Mul", product, other))
 
     def common(self, layer: str) -> tuple[str, str]:
         """The mean and the deviation that are usual, (1, C, 1, 1) each; see `pastiche.Usual`."""

@@ -44,12 +44,12 @@ BLOCKS = 3
 BANDS = (8, 2)
 """px: of the photo in the style's colours, what is finer than these stays by the first of the learnt entries."""
 
-NEWTON_STEPS = 20
-"""Of the iteration that finds an inverse root."""
-
 SOFT, LEAST, NEARLY_FLAT = 1e-2, 2e-3, 1e-3
 """Variance that is added before whitening, as a share of the mean one of what is styled and of the style; and the least
 eigenvalue whose root is taken, as a share of the mean one."""
+
+STABLE = 1.6977
+"""The greatest factor by which a step of Newton and Schulz's iteration may be scaled."""
 
 
 class Conditional(nn.Module):
@@ -287,7 +287,7 @@ def moved(x: Tensor, mean: Tensor, root: Tensor) -> Tensor:
 
     Of all linear maps it is the one that moves least (Pitie & Kokaram 2007): Rᵀ (R C Rᵀ)^(-1/2) R for the covariance C
     of what is moved. The inverse root is found by Newton and Schulz's iteration, which is made of products only (Higham
-    2008, equation 6.35).
+    2008, equation 6.35), scaled (`scales`).
     """
     with torch.autocast(x.device.type, enabled=False):
         flat = x.float().flatten(2)
@@ -301,9 +301,25 @@ def moved(x: Tensor, mean: Tensor, root: Tensor) -> Tensor:
         trace = both.diagonal(dim1=1, dim2=2).sum(1)[:, None, None] + 1e-12
         y = both / trace + NEARLY_FLAT / width * eye
         z = eye.expand_as(y)
-        for _ in range(NEWTON_STEPS):
-            t = 1.5 * eye - 0.5 * (z @ y)
+        for scale in scales(width):
+            t = 1.5 * scale * eye - 0.5 * scale**3 * (z @ y)
             y, z = y @ t, t @ z
         centred = root.mT @ (z / trace.sqrt()) @ root @ flat
         result: Tensor = (centred + mean[:, :, None]).reshape(x.shape)
         return result
+
+
+def scales(width: int) -> list[float]:
+    """By how much each step of the iteration is scaled that finds the inverse root of (width, width).
+
+    It is known how small eigenvalues can be, `NEARLY_FLAT` / width where their sum is 1, and how near to 1 the roots of
+    all of them are after each step. Scaled by what brings the least of them as far as can be, up to `STABLE`, half as
+    many steps are needed (Chen & Chow 2014).
+    """
+    least = (NEARLY_FLAT / width) ** 0.5
+    found: list[float] = []
+    while least < 1 - 1e-7:
+        scale = min((3 / (1 + least + least**2)) ** 0.5, STABLE)
+        found.append(scale)
+        least = min(scale * root * (3 - (scale * root) ** 2) / 2 for root in (least, 1))
+    return found
