@@ -8,6 +8,7 @@ What does not fit into memory is painted in tiles (`tiles`). This module does no
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -331,11 +332,13 @@ class _Work:
 
 
 _work = _Work()
+_opening = threading.Lock()
 
 
 def opened(model: Card | Network, runtime: str, threads: int | None, at_once: int = 1) -> Session:
     """A network that is ready to run, of the catalog or here in memory; kept for the next picture."""
-    return _opened(model if isinstance(model, Network) else (model.name, model.sha256), runtime, threads, at_once)
+    with _opening:  # what several threads ask for is opened once
+        return _opened(model if isinstance(model, Network) else (model.name, model.sha256), runtime, threads, at_once)
 
 
 @lru_cache(4)

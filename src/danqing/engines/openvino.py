@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import queue
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ _HALVED_BEHIND = {
     "StridedSlice",
 }
 """Kinds of operation that are halved: always, and behind others that are."""
+
+_compiling = threading.Lock()  # meanwhile OpenVINO changes the locale of the process; two at once would leave it so
 
 _ALONG = {"Add", "Multiply", "Subtract"}
 """Kinds in which features meet one number for each of their channels."""
@@ -95,10 +98,11 @@ class Session:
         if cache is not None:
             settings["CACHE_DIR"] = str(cache)
         try:
-            model = core.read_model(data, b"")
-            if half:
-                halve(model)
-            self._model = core.compile_model(model, "CPU", settings)
+            with _compiling:
+                model = core.read_model(data, b"")
+                if half:
+                    halve(model)
+                self._model = core.compile_model(model, "CPU", settings)
             self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
             for _ in range(at_once):
                 self._idle.put(self._model.create_infer_request())
