@@ -26,31 +26,35 @@ WIDTH = 6
 SIDE = 1020
 """px after which it repeats."""
 
+ROWS = 60
+"""px: rows that are given it at a time, few enough to stay at hand; `SIDE` is a multiple of them."""
+
 
 def grained(pixels: F32, strength: float) -> F32:
-    """Pixels (H, W, 3) in 0..1 with so much of the relief, 0..1."""
+    """Pixels (H, W, 3) in 0..1 with so much of the relief, 0..1; in memory colour by colour, as networks take them."""
     height, width = pixels.shape[:2]
-    relief, out = _scaled(AMOUNT * strength), scratch.pixels(pixels.shape)
-    for top in range(0, height, SIDE):
-        rows = slice(top, min(height, top + SIDE))
+    relief, out = _scaled(AMOUNT * strength), scratch.pixels((3, height, width))
+    for top in range(0, height, ROWS):
+        rows = slice(top, min(height, top + ROWS))
+        part = relief[top % SIDE : top % SIDE + rows.stop - rows.start]
         for left in range(0, width, SIDE):
             columns = slice(left, min(width, left + SIDE))
-            part = relief[: rows.stop - rows.start, : columns.stop - columns.start]
-            np.add(pixels[rows, columns], part, out=out[rows, columns])
-        np.clip(out[rows], 0, 1, out=out[rows])
-    return out
+            for colour, plane in enumerate(out):
+                np.add(pixels[rows, columns, colour], part[:, : columns.stop - columns.start], out=plane[rows, columns])
+        np.clip(out[:, rows], 0, 1, out=out[:, rows])
+    return out.transpose(1, 2, 0)
 
 
 @lru_cache(1)
 def _scaled(amount: float) -> F32:
-    """So much of the relief, the same in all three colours, (SIDE, SIDE, 3), as it is quickest to add."""
-    return np.repeat(np.float32(amount) * _relief(), 3, axis=2)
+    """So much of the relief (SIDE, SIDE)."""
+    return np.float32(amount) * _relief()
 
 
 @lru_cache(1)
 def _relief() -> F32:
-    """The relief (SIDE, SIDE, 1); its edges fit each other."""
+    """The relief (SIDE, SIDE); its edges fit each other."""
     bumps = np.random.default_rng(7).standard_normal((SIDE // WIDTH, SIDE // WIDTH, 1), dtype=np.float32)
     around = np.pad(bumps, ((8, 8), (8, 8), (0, 0)), mode="wrap")
     relief = resize(around, (SIDE + 16 * WIDTH,) * 2)[8 * WIDTH : -8 * WIDTH, 8 * WIDTH : -8 * WIDTH]
-    return np.ascontiguousarray(relief / relief.std())
+    return np.ascontiguousarray(relief[..., 0] / relief.std())
