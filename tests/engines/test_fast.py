@@ -250,7 +250,7 @@ def test_one_picture_does_not_pay_for_a_compilation_that_many_would(monkeypatch:
     assert [fast.chosen("auto", 2_000_000) for _ in range(7)] == ["onnx"] * 6 + ["openvino"]
     told = [fast.suited(int(fast.MANY) + more, each=int(fast.LARGE)) for more in (0, 1)]
     assert told == ["onnx", "openvino"]  # told at once
-    assert fast.suited(10**9, each=512 * 512) == fast.chosen("auto", 512 * 512) == "onnx"
+    assert fast.suited(10**9, each=256 * 256) == fast.chosen("auto", 256 * 256) == "onnx"
     assert [fast.chosen("onnx", 10**9), fast.chosen("openvino", 1)] == ["onnx", "openvino"]
     monkeypatch.setattr(fast.machine, "has_bf16", lambda: False)
     assert fast.chosen("auto", 10**9) == "onnx"

@@ -44,7 +44,7 @@ TILED = 1.5
 MANY = 12e6
 """So many pixels in one process are worth the time that OpenVINO needs to compile a network for this processor."""
 
-LARGE = 5e5
+LARGE = 1.5e5
 """Pixels of a picture from which on OpenVINO is quicker; for smaller ones of many sizes it prepares too long."""
 
 WHOLE = 0.2
