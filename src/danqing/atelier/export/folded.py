@@ -5,7 +5,7 @@ A value is folded where each square of 2x2 px lies in one place as four channels
 convolve; folded, it is a quarter as large, has four times as many channels, and need not be enlarged before.
 
 Of kernels (O, C, 3, 3) others become by linear maps, (4 O, ..., 3, 3), whose outputs are folded. Beyond the border are
-zeros.
+zeros. This module knows no network.
 """
 
 from __future__ import annotations

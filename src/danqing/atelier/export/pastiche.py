@@ -187,7 +187,7 @@ class _Pastiche:
             rows = graph.add("Concat", graph.constant(np.array([1, 3, -1], dtype=np.int64)), wide, axis=0)
             mean = graph.reshaped(self.mean(graph.add("Reshape", flat, rows), x), [3, 1])
             of_mean = graph.add("MatMul", mean, graph.add("Transpose", mean, perm=[1, 0]))
-            squares = graph.add("Div", self.products(flat, 3), self.count(x, folded=True))
+            squares = graph.add("Div", self.products(flat, 3), self.count(x, px=4))
             matrix = self.least(graph.add("Sub", squares, of_mean, name=f"{x}.covariance"), root, 3)
             shift = graph.add("Sub", style_mean, graph.add("MatMul", matrix, mean))
             found = graph.add("Add", graph.add("MatMul", matrix, flat), shift)
@@ -448,12 +448,12 @@ class _Pastiche:
             raise TypeError(f"{name} is a {type(found).__name__}")
         return found
 
-    def count(self, x: str, *, folded: bool = False) -> str:
-        """How many places (1, C, h, w) has, float32 (1,); of one that is folded, how many px."""
+    def count(self, x: str, *, px: int = 1) -> str:
+        """How many px (1, C, h, w) stands for, so many in each place; float32 (1,)."""
         graph = self.graph
         sides = graph.add("Gather", graph.add("Shape", x), graph.constant(np.array([2, 3], dtype=np.int64), "sides"))
         places = graph.add("Cast", graph.add("ReduceProd", sides, keepdims=1), to=1)
-        return graph.add("Mul", places, graph.number(4)) if folded else places
+        return graph.add("Mul", places, graph.number(px)) if px > 1 else places
 
     # ── drawing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
