@@ -33,13 +33,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from danqing import machine
+from danqing.engines.measured import Measured
 from danqing.judge import Judge
+from danqing.stylizer import Pastiche, Prior
 from danqing.video import clip as clips
-from danqing.video.ahead import abreast
 from danqing.video.clip import Cut
 from danqing.video.consistency import consistency
 from danqing.video.film import STEADY, Filmed, prepare
 from danqing.video.flow import grid, warp
+from danqing.video.pixels import from_numbers
+from danqing.video.stretches import LONGEST, Item, stretches
+from danqing.video.stretches import painted as side_by_side
 
 U8, F32 = NDArray[np.uint8], NDArray[np.float32]
 
@@ -186,6 +190,13 @@ def painted(source: Path, target: Path, args: argparse.Namespace, steady: float,
     return film.paint()
 
 
+def alone(source: Path, target: Path, args: argparse.Namespace) -> Path:
+    """A film whose every frame is painted as a picture of its own."""
+    film = prepare(source, args.style, target=target, engine="fast", size=args.size)
+    paintings = (film.at(frame).paint().picture.pixels for frame in film.clip.read(film.cut))
+    return written(target, [from_numbers(pixels, deep=False) for pixels in paintings])
+
+
 def art(frames: list[U8], paintings: list[U8], style: str) -> float:
     """The median *art* of some frames."""
     places = np.linspace(0, len(frames) - 1, min(JUDGED, len(frames))).round().astype(int)
@@ -210,26 +221,30 @@ def films(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Path, K
 
 
 def still(args: argparse.Namespace) -> None:
-    """Temporal error and art, alone and held still."""
-    print("| film | frames | itself | alone | held still | of that | art alone | art held | more |\n|---|" + "---|" * 8)
+    """Temporal error and art of frames painted alone, and of films with `--steady 0` and held still."""
+    heads = "film | frames | itself | alone | steady 0 | held still | of alone | art alone | art held | more"
+    print(f"| {heads} |\n|---|" + "---|" * 9)
     ratios, arts = [], []
     with tempfile.TemporaryDirectory() as there:
         folder = Path(there)
         for name, source, truth in films(args, folder):
-            frames, results, errors = read(source), {}, {}
+            targets = {"alone": alone(source, folder / f"{name}.alone.mkv", args)}
             for steady in (0.0, args.steady):
                 target = folder / f"{name}.{steady}.painted.mkv"
-                painted(source, target, args, steady, codec="ffv1")
-                results[steady] = read(target)
+                targets[f"{steady:g}"] = painted(source, target, args, steady, codec="ffv1").path
+            frames, results, errors = read(source), {}, []
+            for way, target in targets.items():
+                results[way] = read(target)
                 if truth is not None:
-                    errors[steady], own = truth.error(results[steady]), truth.error(frames)
+                    own = truth.error(frames)
+                    errors.append(truth.error(results[way]))
                 else:
                     found = consistency(source, target)
-                    errors[steady], own = found.error, found.own
-            alone, held = errors[0.0], errors[args.steady]
-            arts.append([art(frames, results[steady], args.style) for steady in (0.0, args.steady)])
-            ratios.append(held / alone)
-            cells = [f"{1e3 * own:.3f}", f"{1e3 * alone:.3f}", f"{1e3 * held:.3f}", f"{held / alone:.0%}"]
+                    own = found.own
+                    errors.append(found.error)
+            arts.append([art(frames, results[way], args.style) for way in ("alone", f"{args.steady:g}")])
+            ratios.append(errors[-1] / errors[0])
+            cells = [*(f"{1e3 * error:.3f}" for error in (own, *errors)), f"{ratios[-1]:.0%}"]
             cells += [f"{arts[-1][0]:.3f}", f"{arts[-1][1]:.3f}", f"{arts[-1][1] / arts[-1][0] - 1:+.1%}"]
             print(f"| {name} | {len(frames)} | " + " | ".join(cells) + " |", flush=True)
             if args.sheet:
@@ -238,8 +253,8 @@ def still(args: argparse.Namespace) -> None:
     print(f"\nworst ratio {max(ratios):.0%} (bar 50%), median art {more:+.1%} (bar +5%)")
 
 
-def sheet(path: Path, frames: list[U8], results: dict[float, list[U8]], *, count: int = 6, side: int = 200) -> None:
-    """Consecutive crops of the film, painted alone, and held still, one row each; around the first cut, if any."""
+def sheet(path: Path, frames: list[U8], results: dict[str, list[U8]], *, count: int = 6, side: int = 200) -> None:
+    """Consecutive crops of the film and its paintings, one row each; around the first cut, if any."""
     changes = [float(np.abs(a.astype(np.float32) - b).mean()) / 255 for a, b in itertools.pairwise(frames)]
     cut = next((number for number, change in enumerate(changes) if change > CUT), None)
     first = len(frames) * 2 // 3 if cut is None else max(0, cut - 1)
@@ -268,26 +283,31 @@ def speed(args: argparse.Namespace) -> None:
         folder = Path(there)
         big = argparse.Namespace(**vars(args) | {"size": 1280})
         cut = Cut(end=Fraction(args.speed_frames, 25))
-        alone = network(source, folder / "none.mp4", big)
-        print(f"| the network | {args.speed_frames // 2} | | {alone:.2f} | |", flush=True)
+        network_alone = network(source, folder / "none.mp4", big)
+        print(f"| the network | {args.speed_frames // 2} | | {network_alone:.2f} | |", flush=True)
         for steady in (0.0, args.steady):
             painted(source, folder / "warm.mp4", big, steady, cut=Cut(end=Fraction(4, 25)))
             filmed = painted(source, folder / "a.mp4", big, steady, cut=cut)
             rate = filmed.frames / filmed.seconds
             cells = [f"--steady {steady:g}", f"{filmed.frames}", f"{filmed.seconds:.1f}", f"{rate:.2f}"]
-            print("| " + " | ".join([*cells, f"{rate / alone:.0%}"]) + " |", flush=True)
+            print("| " + " | ".join([*cells, f"{rate / network_alone:.0%}"]) + " |", flush=True)
         if args.lite:
             beside(args, folder)
 
 
 def network(source: Path, target: Path, args: argparse.Namespace) -> float:
-    """Frames/s of the network on frames that lie in memory, as many side by side as in a film."""
+    """Frames/s of the network on frames that lie in memory, as a film is painted."""
     film = prepare(source, args.style, target=target, engine="fast", size=args.size)
-    frames = list(itertools.islice(film.clip.read(film.cut), args.speed_frames // 2 + 2))
-    orders = [film.at(frame) for frame in frames]
-    for part in (orders[:2], orders[2:]):  # two to warm up
+    frames = list(itertools.islice(film.clip.read(film.cut), args.speed_frames // 2))
+
+    def paint(item: Item, known: Measured | None) -> Pastiche:
+        order = film.at(item.frame)
+        return order.paint(prior=None if known is None else Prior(picture=order.content, measured=known))
+
+    for part in (frames[:LONGEST], frames):  # some to warm up
         began = time.monotonic()
-        painted = len(list(abreast((order for order in part), lambda order: order.paint(), film.abreast)))
+        items = (Item(number, frame, {}, new=True) for number, frame in enumerate(part))
+        painted = len(list(side_by_side(stretches(items), paint, film.abreast)))
     return painted / (time.monotonic() - began)
 
 

@@ -52,16 +52,19 @@ OnStep = Callable[[Step], bool | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Prior:
-    """What a painting begins with, for engines that search.
+    """What a painting begins with, for engines that search; and what is known already, for those that measure.
 
     Attributes:
-        picture: of the content's size.
+        picture: of the content's size; the content itself where nothing else is known.
         trust: float32 (H, W) in 0..1, how far the painting is held to it: the paintings of earlier frames of a film,
             where they belong now. None = it only begins there.
+        measured: what was measured of the frames around, by the engine's own names (`Pastiche.measured`). The content
+            is painted with it, and not measured.
     """
 
     picture: Picture
     trust: NDArray[np.float32] | None = None
+    measured: Mapping[str, NDArray[np.float32]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +93,7 @@ class Pastiche:
         seconds: how long it took.
         losses: per step, the value of each term.
         complete: False when it was stopped before its last step.
+        measured: of the content, by an engine that tells it; see `Prior`.
     """
 
     picture: Picture
@@ -98,6 +102,7 @@ class Pastiche:
     seconds: float
     losses: Sequence[Mapping[str, float]] = field(default=(), repr=False)
     complete: bool = True
+    measured: Mapping[str, NDArray[np.float32]] | None = field(default=None, repr=False)
 
     def embedded_recipe(self) -> str:
         """The recipe as it stands inside the picture: TOML, every knob written out, no paths."""

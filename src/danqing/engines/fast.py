@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from danqing import catalog, limits, machine, scratch
 from danqing.card import Card, Network
-from danqing.engines import feed, onnx, openvino, tiles, vectors
+from danqing.engines import feed, measured, onnx, openvino, tiles, vectors
 from danqing.engines.grain import grained
 from danqing.engines.tiles import Session
 from danqing.errors import Interrupted, ModelMissing, UsageError
@@ -71,6 +71,9 @@ class FastStylizer:
         threads: how many it may use; None = all cores.
         memory: bytes that a painting may take; what takes more is painted in tiles. None = there is no end.
         at_once: how many paintings are made side by side, by as many threads that call; see `abreast`.
+        measuring: whether paintings come with what was measured of their content; see `measures`.
+        same: whether what is painted with such measures has the same styles from one painting to the next; the network
+            is made ready for them then.
 
     Raises:
         UsageError: no such runtime.
@@ -78,9 +81,17 @@ class FastStylizer:
     """
 
     def __init__(
-        self, *, runtime: str = "auto", threads: int | None = None, memory: int | None = None, at_once: int = 1
+        self,
+        *,
+        runtime: str = "auto",
+        threads: int | None = None,
+        memory: int | None = None,
+        at_once: int = 1,
+        measuring: bool = False,
+        same: bool = False,
     ) -> None:
         self.threads, self.memory, self.at_once = threads, memory, at_once
+        self.measuring, self.same = measuring, same
         self.runtime = known(runtime)
         self._found: tuple[Sequence[Style], Recipe, Card, F32 | None] | None = None
 
@@ -101,7 +112,6 @@ class FastStylizer:
             RunFailed: there is no room on the disk for a picture that is painted in tiles.
             Interrupted: it was stopped between tiles, when nothing can be seen yet.
         """
-        del prior
         last = self._found
         if last is None or last[0] is not styles or last[1] is not recipe:
             last = self._found = styles, recipe, *vectors.of(styles, recipe)  # the frames of a film share them
@@ -109,13 +119,16 @@ class FastStylizer:
         steps = _Steps(content, on_step, passes=len(styles) if any(s.mask is not None for s in styles) else 1)
         pixels = content.pixels
         small = beginning(content.size, recipe.brush) if card.vectors else None
+        known: dict[str, F32] | None = None
+        if card.vectors and self._measures(content.size, styles, recipe):
+            known = {} if prior is None or prior.measured is None else dict(prior.measured)
         if recipe.strength > 0 and small is not None:
             pixels = self.enlarged(pixels, card, styles, found, recipe.strength, steps, small=small)
         elif recipe.strength > 0:
-            pixels = self.painted(pixels, card, styles, found, recipe.strength, steps)
+            pixels = self.painted(pixels, card, styles, found, recipe.strength, steps, known)
         picture = Picture(pixels=pixels)
         seconds = steps.last(picture)
-        return Pastiche(picture=picture, recipe=recipe, card=card, seconds=seconds)
+        return Pastiche(picture=picture, recipe=recipe, card=card, seconds=seconds, measured=known)
 
     def enlarged(
         self,
@@ -141,11 +154,21 @@ class FastStylizer:
         return large if masks is None else mask.composite(pixels, large, mask.cover(masks))
 
     def painted(
-        self, pixels: F32, card: Card, styles: Sequence[Style], found: F32 | None, strength: float, steps: _Steps
+        self,
+        pixels: F32,
+        card: Card,
+        styles: Sequence[Style],
+        found: F32 | None,
+        strength: float,
+        steps: _Steps,
+        known: dict[str, F32] | None = None,
     ) -> F32:
-        """Pixels (H, W, 3) painted with the vectors found (S, P), all of them together or each where its mask is."""
+        """Pixels (H, W, 3) painted with the vectors found (S, P), all of them together or each where its mask is.
+
+        What is known of them is taken; where nothing is, what is measured is put there.
+        """
         source = next((s.source for s in styles if isinstance(s.source, Network)), card)
-        paint = self.way(pixels if found is None else grained(pixels, strength), card, source, steps)
+        paint = self.way(pixels if found is None else grained(pixels, strength), card, source, steps, known)
         weights = np.array([style.weight for style in styles], dtype=np.float32)
         masks = mask.resolved([style.mask for style in styles])
         if found is None:
@@ -167,13 +190,28 @@ class FastStylizer:
             result = mask.composite(pixels, result, mask.cover(masks))
         return pixels + np.float32(min(1.0, strength / WHOLE)) * (result - pixels) if strength < WHOLE else result
 
-    def way(self, pixels: F32, card: Card, source: Card | Network, steps: _Steps) -> Paint:
+    def way(
+        self, pixels: F32, card: Card, source: Card | Network, steps: _Steps, known: dict[str, F32] | None = None
+    ) -> Paint:
         """What paints pixels with vectors and their weights: the network as a whole, or in tiles."""
         height, width = pixels.shape[:2]
         runtime = chosen(self.runtime, width * height)
         side = self.side((width, height)) if card.vectors else None
         if side is None:
-            return partial(run, opened(source, runtime, self.threads, self.abreast((width, height))), card, pixels)
+            opener = partial(opened, source, runtime, self.threads)
+            at_once = self.abreast((width, height))
+            if known is None:
+                return partial(run, opener(at_once), card, pixels)
+            if not known:
+                return partial(run, opener(1, measured.telling), card, pixels, known=known)  # few are measured
+            if not self.same:
+                return partial(run, opener(at_once, measured.Taking()), card, pixels, known=known)
+
+            def ready(vectors: F32 | None, weights: F32 | None) -> F32:
+                form = measured.Taking.with_fixed(inputs(vectors, weights))
+                return run(opener(at_once, form), card, pixels, known=known)
+
+            return ready
         _, path = catalog.find(card.name)
 
         def in_tiles(vectors: F32 | None, weights: F32 | None) -> F32:
@@ -181,7 +219,7 @@ class FastStylizer:
                 onnx.read(path),
                 lambda part: _session(part, card.name, runtime, self.threads),
                 pixels,
-                {} if vectors is None or weights is None else {"vectors": vectors, "weights": weights[None]},
+                inputs(vectors, weights),
                 multiple_of=card.multiple_of,
                 side=side,
                 on_tile=steps.tile,
@@ -191,10 +229,23 @@ class FastStylizer:
 
     def abreast(self, size: tuple[int, int]) -> int:
         """How many paintings of (width, height) px are made side by side: as many as are wanted, and fit."""
+        return max(1, min(self.at_once, self.room(size) - self.measuring))
+
+    def room(self, size: tuple[int, int]) -> int:
+        """How many paintings of (width, height) px fit into the memory."""
         if self.memory is None:
-            return self.at_once
-        fit = (self.memory - BASE_BYTES) // (size[0] * size[1] * BYTES_PER_PIXEL)
-        return max(1, min(self.at_once, fit))
+            return self.at_once + self.measuring
+        return int((self.memory - BASE_BYTES) // (size[0] * size[1] * BYTES_PER_PIXEL))
+
+    def measures(self, size: tuple[int, int], styles: Sequence[Style], recipe: Recipe) -> bool:
+        """Whether what is measured of one content of (width, height) px is told, and may be taken for others."""
+        return self._measures(size, styles, recipe) and vectors.of_statistics(recipe)
+
+    def _measures(self, size: tuple[int, int], styles: Sequence[Style], recipe: Recipe) -> bool:
+        """The same for a network that knows styles by their vectors."""
+        if not self.measuring or self.room(size) < 2 or beginning(size, recipe.brush) is not None:
+            return False
+        return not any(style.mask is not None for style in styles)
 
     def side(self, size: tuple[int, int]) -> int | None:
         """px of the sides of the tiles that a picture of (width, height) px is painted in; None = in one piece."""
@@ -214,6 +265,9 @@ class FastStylizer:
         memory = BASE_BYTES + _held(area) + tiles.whole(side) ** 2 * BYTES_PER_PIXEL
         return Estimate(memory=memory, seconds=TILED * seconds, scratch=tiles.scratch_bytes(size) + 12 * area)
 
+
+Form = Callable[[bytes, str], bytes]
+"""Makes of a network, and the name of its painting, another form of it."""
 
 Paint = Callable[[F32 | None, F32 | None], F32]
 """Makes a painting of vectors (S, P) and their weights (S,), if the network has any."""
@@ -290,10 +344,31 @@ def towards(own: F32 | None, vectors: F32, weights: F32, strength: float) -> tup
     return np.concatenate([vectors, own[None]]), np.append(strength * shares, np.float32(1 - strength))
 
 
-def run(net: Session, card: Card, pixels: F32, vectors: F32 | None = None, weights: F32 | None = None) -> F32:
-    """One pass of a network over pixels (H, W, 3), of any size."""
-    more = {} if vectors is None or weights is None else {"vectors": vectors, "weights": weights[None]}
-    return feed.run(card, pixels, lambda picture: net({card.picture: picture, **more})[card.painting])
+def inputs(vectors: F32 | None, weights: F32 | None) -> dict[str, F32]:
+    """Vectors (S, P) and weights (S,) as a network takes them, if it has any."""
+    return {} if vectors is None or weights is None else {"vectors": vectors, "weights": weights[None]}
+
+
+def run(
+    net: Session,
+    card: Card,
+    pixels: F32,
+    vectors: F32 | None = None,
+    weights: F32 | None = None,
+    *,
+    known: dict[str, F32] | None = None,
+) -> F32:
+    """One pass of a network over pixels (H, W, 3), of any size; takes what is known, adds what the network tells."""
+    more = inputs(vectors, weights)
+
+    def painting(picture: F32) -> F32:
+        found = net({card.picture: picture, **more, **(known or {})})
+        painted = found.pop(card.painting)
+        if known is not None:
+            known.update(found)
+        return painted
+
+    return feed.run(card, pixels, painting)
 
 
 def known(runtime: str) -> str:
@@ -335,21 +410,40 @@ _work = _Work()
 _opening = threading.Lock()
 
 
-def opened(model: Card | Network, runtime: str, threads: int | None, at_once: int = 1) -> Session:
-    """A network that is ready to run, of the catalog or here in memory; kept for the next picture."""
+def opened(
+    model: Card | Network, runtime: str, threads: int | None, at_once: int = 1, form: Form | None = None
+) -> Session:
+    """A network that is ready to run, of the catalog or here in memory; kept for the next picture.
+
+    Args:
+        model: the network.
+        runtime: `onnx` or `openvino`.
+        threads, at_once: as of the engine.
+        form: which of its forms; None = as it is.
+    """
+    key = model if isinstance(model, Network) else (model.name, model.sha256)
     with _opening:  # what several threads ask for is opened once
-        return _opened(model if isinstance(model, Network) else (model.name, model.sha256), runtime, threads, at_once)
+        return _opened(key, runtime, threads, at_once, form)
 
 
 @lru_cache(4)
-def _opened(model: tuple[str, str] | Network, runtime: str, threads: int | None, at_once: int) -> Session:
+def _opened(
+    model: tuple[str, str] | Network, runtime: str, threads: int | None, at_once: int, form: Form | None
+) -> Session:
     if isinstance(model, Network):
-        return _session(model.graph, model.card.name, runtime, threads, at_once)
-    name, _ = model
-    return _session(onnx.read(catalog.find(name)[1]), name, runtime, threads, at_once)
+        card, data = model.card, model.graph
+    else:
+        card, path = catalog.find(model[0])
+        data = onnx.read(path)
+    kept = not (isinstance(form, measured.Taking) and form.fixed)  # for one style it is compiled sooner than looked for
+    data = data if form is None else form(data, card.painting)
+    return _session(data, card.name, runtime, threads, at_once, kept=kept)
 
 
-def _session(data: bytes, name: str, runtime: str, threads: int | None, at_once: int = 1) -> Session:
+def _session(
+    data: bytes, name: str, runtime: str, threads: int | None, at_once: int = 1, *, kept: bool = True
+) -> Session:
     if runtime == "openvino":
-        return openvino.Session(data, name=name, threads=threads, at_once=at_once, cache=catalog.home() / "compiled")
+        cache = catalog.home() / "compiled" if kept else None
+        return openvino.Session(data, name=name, threads=threads, at_once=at_once, cache=cache)
     return onnx.Session(data, name=name, threads=max(1, (threads or machine.cores()) // at_once))

@@ -49,7 +49,7 @@ class Wrapped:
             styles = tuple(s if s.mask is None else dataclasses.replace(s, mask=continued(s.mask, by)) for s in styles)
         if prior is not None:
             trust = None if prior.trust is None else continued(prior.trust, by)
-            prior = Prior(picture=_continued(prior.picture, by), trust=trust)
+            prior = dataclasses.replace(prior, picture=_continued(prior.picture, by), trust=trust)
         told = None if on_step is None else lambda step: on_step(_cut(step, width))
         pastiche = self.stylizer(_continued(content, by), styles, recipe, prior=prior, on_step=told)
         return dataclasses.replace(pastiche, picture=joined(pastiche.picture, width))

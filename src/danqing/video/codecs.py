@@ -46,13 +46,16 @@ class Codec:
     even: bool = True
 
 
+_BRIEF = "trellis=0:subme=1:partitions=i8x8,i4x4"
+"""For x264: a frame of strokes, which nothing predicts well, is not worth a long search (docs/experiments.md)."""
+
 CODECS: Mapping[str, Codec] = {
     "h264": Codec(
         encoder="libx264",
         formats={8: "yuv420p", 10: "yuv420p10le"},
         containers=("mp4", "mov", "matroska"),
-        crf=18,
-        options={"preset": "faster"},
+        crf=17,
+        options={"preset": "veryfast", "x264-params": _BRIEF},
     ),
     "hevc": Codec(
         encoder="libx265",

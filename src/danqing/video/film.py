@@ -134,6 +134,12 @@ class Film:
         stylizer = self.order.stylizer
         return stylizer.abreast(self.order.content.size) if isinstance(stylizer, FastStylizer) else 1
 
+    @property
+    def measures(self) -> bool:
+        """Whether what is measured of some frames is taken for those between."""
+        stylizer, order = self.order.stylizer, self.order
+        return isinstance(stylizer, FastStylizer) and stylizer.measures(order.content.size, order.styles, order.recipe)
+
     def at(self, frame: Frame) -> Commission:
         """The order for a painting of a frame."""
         styles = self.order.styles
@@ -285,6 +291,7 @@ def prepare(
     with closing(clip.read(cut)) as frames:
         first = next(frames)
     likes, times, drawn = _styles(style, later, masks)
+    changes = len(set(times)) > 1
     filmed = mask_film(protect, fps=clip.rate)
     ordered = commission.prepare(
         Picture(pixels=to_numbers(first.pixels)),
@@ -300,7 +307,14 @@ def prepare(
     if ordered.recipe.engine in engines.BY_NAME:
         vectors.of(ordered.styles, ordered.recipe)  # styles that cannot be mixed are said now, not at their crossing
         memory = getattr(ordered.stylizer, "memory", None)
-        stylizer = engines.open(ordered.recipe.engine, runtime=settled(runtime), memory=memory, at_once=ABREAST)
+        stylizer = engines.open(
+            ordered.recipe.engine,
+            runtime=settled(runtime),
+            memory=memory,
+            at_once=ABREAST,
+            measuring=True,
+            same=not changes and ordered.recipe.strength == 1,
+        )
         ordered = dataclasses.replace(ordered, stylizer=stylizer)
     return Film(
         clip=clip,
@@ -310,7 +324,7 @@ def prepare(
         target=target,
         writing=writing,
         steady=steady,
-        timeline=Timeline.of(times, [one.weight for one in ordered.styles]) if len(set(times)) > 1 else None,
+        timeline=Timeline.of(times, [one.weight for one in ordered.styles]) if changes else None,
         protect=filmed,
         overwrite=overwrite,
         keep_gps=keep_gps,

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danqing import engines
+from danqing.stylizer import Pastiche, Prior
 from danqing.video.ahead import abreast, ahead
 from danqing.video.clip import Frame
 from danqing.video.flow import Motion, Seer
@@ -26,6 +27,7 @@ from danqing.video.protected import Protected
 from danqing.video.recall import Recall
 from danqing.video.segments import Segments, State
 from danqing.video.steady import Steady
+from danqing.video.stretches import Item, painted, stretches
 
 if TYPE_CHECKING:
     from danqing.video.film import Film
@@ -128,25 +130,29 @@ class Run:
     ) -> Generator[tuple[Frame, Mapping[int, Motion], F32 | None]]:
         """Each frame with its motions and its painting by itself; None where it is the frame before again."""
 
-        def anew() -> Generator[tuple[Frame, Mapping[int, Motion], bool]]:
+        def items() -> Generator[Item]:
             begun = self.held.last is not None
             with closing(frames):
-                for frame, motions in frames:
-                    yield frame, motions, not (frame.again and begun)
+                for number, (frame, motions) in enumerate(frames, self.there):
+                    yield Item(number, frame, motions, new=not (frame.again and begun))
                     begun = True
 
-        def painted(item: tuple[Frame, Mapping[int, Motion], bool]) -> tuple[Frame, Mapping[int, Motion], F32 | None]:
-            frame, motions, new = item
-            if not (new and self.wanted):
-                return frame, motions, None
-            order = self.film.at(frame)
-            return frame, motions, order.paint(lambda _: self.wanted, prior=self.held.prior(motions)).picture.pixels
+        def paint(item: Item, known: Mapping[str, F32] | None = None) -> Pastiche | None:
+            if not self.wanted:
+                return None
+            order = self.film.at(item.frame)
+            prior = self.held.prior(item.motions) if known is None else Prior(picture=order.content, measured=known)
+            return order.paint(lambda _: self.wanted, prior=prior)
 
-        with closing(abreast(anew(), painted, count)) as paintings:
-            for painting in paintings:
+        if self.film.measures:
+            chain = painted(stretches(items()), paint, count)
+        else:
+            chain = abreast(items(), lambda item: (item, paint(item) if item.new else None), count)
+        with closing(chain) as paintings:
+            for item, pastiche in paintings:
                 if not self.wanted:
                     return
-                yield painting
+                yield item.frame, item.motions, None if pastiche is None else pastiche.picture.pixels
 
     def _shown(
         self, paintings: Generator[tuple[Frame, Mapping[int, Motion], F32 | None]]
