@@ -375,7 +375,7 @@ def main() -> int:
     parser.add_argument("--steady", type=float, default=STEADY)
     parser.add_argument("--frames", type=int, default=60, help="of each film that is judged")
     parser.add_argument("--size", type=int, default=480, help="px, long side of films that are judged")
-    parser.add_argument("--speed-frames", type=int, default=50)
+    parser.add_argument("--speed-frames", type=int, default=125)
     parser.add_argument("--beside-frames", type=int, default=25, help="of a film that the peer paints too, a style")
     parser.add_argument("--memory-frames", type=int, default=1000)
     parser.add_argument("--sheet", type=Path, help="pictures of consecutive crops, one a film")
