@@ -50,6 +50,9 @@ PREVIEWS = 3
 ABREAST = 2
 """Frames that the fast engine paints side by side: threads of one need not wait for each other at every operation."""
 
+READY = 5e7
+"""Pixels of a film, in all its frames, for which it pays to make the network ready for its style."""
+
 ALL = 0.9
 """A film with this share of the frames that it promised is whole: what it promises is not exact."""
 
@@ -307,13 +310,15 @@ def prepare(
     if ordered.recipe.engine in engines.BY_NAME:
         vectors.of(ordered.styles, ordered.recipe)  # styles that cannot be mixed are said now, not at their crossing
         memory = getattr(ordered.stylizer, "memory", None)
+        width, height = ordered.content.size
+        length = width * height * (clip.expected(cut) or READY)
         stylizer = engines.open(
             ordered.recipe.engine,
             runtime=settled(runtime),
             memory=memory,
             at_once=ABREAST,
             measuring=True,
-            same=not changes and ordered.recipe.strength == 1,
+            same=not changes and ordered.recipe.strength == 1 and length >= READY,
         )
         ordered = dataclasses.replace(ordered, stylizer=stylizer)
     return Film(
