@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from danqing import catalog
 from tests.fake_engine import Entry, install, picture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,3 +71,20 @@ def gallery(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Entry]:
 def photo(tmp_path: Path) -> Path:
     """A photo of 48 x 32 px with a Chinese name."""
     return picture(tmp_path / "桂林.png")
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of bundled models with a drawn network in it; not to be written to."""
+    from tests.pastiches import bundle
+
+    folder = tmp_path_factory.mktemp("models")
+    bundle(folder)
+    return folder
+
+
+@pytest.fixture
+def bundled(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A drawn network and its two styles instead of our own, and a home in `tmp_path`."""
+    monkeypatch.setattr(catalog, "MODELS", models)
+    monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))

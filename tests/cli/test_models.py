@@ -27,20 +27,11 @@ from danqing.weights.t7 import Module
 from tests import networks
 from tests.fake_engine import picture
 from tests.networks import TINT, Graph, helper, onnx
-from tests.pastiches import bundle
 from tests.weights.t7_writer import Writer
 from tests.weights.test_pth import bomb, payloads
 from tests.weights.test_safetensors import BAD
 
 Said = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of bundled models with a drawn network in it."""
-    folder = tmp_path_factory.mktemp("models")
-    bundle(folder)
-    return folder
 
 
 @pytest.fixture(autouse=True)

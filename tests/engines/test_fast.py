@@ -22,24 +22,13 @@ from danqing.style import Style
 
 torch = pytest.importorskip("torch", reason="torch is not installed: no network can be published")
 
-from tests.pastiches import bundle, drawn, published  # noqa: E402
+from tests.pastiches import drawn, published  # noqa: E402
 
 F32 = np.float32
 needs_openvino = pytest.mark.skipif(fast.find_spec("openvino") is None, reason="openvino is not installed")
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of bundled models with a drawn network in it."""
-    folder = tmp_path_factory.mktemp("models")
-    bundle(folder)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def bundled(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(catalog, "MODELS", models)
-    monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
+pytestmark = pytest.mark.usefixtures("bundled")
 
 
 def photo(height: int = 40, width: int = 56, *, seed: int = 0) -> Picture:

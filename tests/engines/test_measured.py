@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="torch is not installed: no network can be drawn")
 
-from danqing import catalog
 from danqing.engines import fast, measured
 from danqing.engines.wrap import Wrapped
 from danqing.picture import Picture
@@ -17,23 +14,12 @@ from danqing.recipe import Recipe
 from danqing.style import Style
 from danqing.stylizer import Pastiche, Prior
 from tests.engines.test_fast import REEDS, SMOKE, WAVE, needs_openvino, photo
-from tests.pastiches import bundle
 
 PICTURE, OTHER = photo(64, 96), photo(64, 96, seed=5)
 RUNTIMES = ["onnx", pytest.param("openvino", marks=needs_openvino)]
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    bundle(folder)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def bundled(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(catalog, "MODELS", models)
-    monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
+pytestmark = pytest.mark.usefixtures("bundled")
 
 
 def painted(

@@ -18,23 +18,12 @@ from danqing.style import Style
 
 pytest.importorskip("torch", reason="torch is not installed: no network can be published")
 
-from tests.pastiches import bundle
 
 F32 = np.float32
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of bundled models with a drawn network in it."""
-    folder = tmp_path_factory.mktemp("models")
-    bundle(folder)
-    return folder
-
-
 @pytest.fixture(autouse=True)
-def bundled(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(catalog, "MODELS", models)
-    monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
+def nothing_remembered(bundled: None) -> None:
     vectors._memory.clear()
 
 

@@ -11,31 +11,19 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed: no network can be drawn")
 
-from danqing import catalog
 from danqing.video import segments
 from danqing.video.clip import Cut
 from danqing.video.film import Film, prepare
 from danqing.video.pixels import from_numbers
-from tests.pastiches import bundle
 from tests.video.films import film, panned, seen
 from tests.video.test_film import stopping_after
 
 SIZE = (96, 64)
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of bundled models with a drawn network in it."""
-    folder = tmp_path_factory.mktemp("models")
-    bundle(folder)
-    return folder
-
-
 @pytest.fixture(autouse=True)
-def bundled(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(catalog, "MODELS", models)
-    monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("danqing.video.film.READY", 0)  # short as they are, their styles are made ready for
+def ready(bundled: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("danqing.video.film.READY", 0)  # short as they are, the network is made ready for their styles
 
 
 def ordered(source: Path, target: Path, style: Any = "reeds", **settings: Any) -> Film:

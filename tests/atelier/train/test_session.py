@@ -21,24 +21,13 @@ from danqing.engines import fast  # noqa: E402
 from danqing.errors import RunFailed, UsageError  # noqa: E402
 from danqing.files import sha256  # noqa: E402
 from tests.fake_engine import picture  # noqa: E402
-from tests.pastiches import bundle  # noqa: E402
 
 SMALL = {"steps": 4, "batch": 2, "crop": 64, "save_every": 2, "sample_every": 4, "learning_rate": 1e-3}
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of bundled models with a drawn network in it."""
-    folder = tmp_path_factory.mktemp("models")
-    bundle(folder)
-    return folder
-
-
 @pytest.fixture(autouse=True)
-def bundled(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def one_thread(bundled: None) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr(catalog, "MODELS", models)
-    monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture

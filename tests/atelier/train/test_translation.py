@@ -18,7 +18,7 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="torch is not installed: nothing can be trained")
 pytest.importorskip("onnx", reason="onnx is not installed: nothing can be published")
 
-from danqing import api, catalog, evaluation, training  # noqa: E402
+from danqing import api, evaluation, training  # noqa: E402
 from danqing.atelier import degrade  # noqa: E402
 from danqing.atelier.nets.patch import PatchDiscriminator  # noqa: E402
 from danqing.atelier.nets.resnet import ResnetGenerator  # noqa: E402
@@ -32,25 +32,14 @@ from danqing.files import sha256  # noqa: E402
 from danqing.picture import Picture  # noqa: E402
 from tests.fake_engine import picture  # noqa: E402
 from tests.kinds import folder_of, phantom, phantoms  # noqa: E402
-from tests.pastiches import bundle  # noqa: E402
 
 TINY = {"width": 8, "blocks": 1, "layers": 2, "crop": 64, "pool": 3}
 SMALL = {**TINY, "steps": 4, "save_every": 2, "sample_every": 4}
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of bundled models with a drawn network in it."""
-    folder = tmp_path_factory.mktemp("models")
-    bundle(folder)
-    return folder
-
-
 @pytest.fixture(autouse=True)
-def bundled(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def one_thread(bundled: None) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr(catalog, "MODELS", models)
-    monkeypatch.setenv("DANQING_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture
