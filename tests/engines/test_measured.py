@@ -104,12 +104,12 @@ def test_masks_broad_strokes_and_tiles_measure_for_themselves() -> None:
     assert not fast.FastStylizer(runtime="onnx").measures((96, 64), (REEDS,), recipe)
 
 
-def test_measuring_takes_the_room_of_one_painting_more() -> None:
+def test_measuring_takes_the_room_of_more_than_one_painting() -> None:
     size, each = (1000, 500), 500_000 * fast.BYTES_PER_PIXEL
-    rooms = [int(fast.BASE_BYTES + n * each) for n in (1, 2, 3, 4)]
+    rooms = [int(fast.BASE_BYTES + n * each) for n in (1, 2.1, 2.3, 3.3, 4)]
     stylizers = [fast.FastStylizer(at_once=2, memory=memory, measuring=True) for memory in rooms]
-    assert [one.abreast(size) for one in stylizers] == [1, 1, 2, 2]
-    assert [one.measures(size, (), Recipe()) for one in stylizers] == [False, True, True, True]
+    assert [one.abreast(size) for one in stylizers] == [1, 1, 1, 2, 2]
+    assert [one.measures(size, (), Recipe()) for one in stylizers] == [False, False, True, True, True]
 
 
 def test_around_it_is_handed_on() -> None:

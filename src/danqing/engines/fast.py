@@ -38,6 +38,10 @@ F32 = NDArray[np.float32]
 BASE_BYTES, BYTES_PER_PIXEL, SECONDS_PER_PIXEL = 200 << 20, 450, 1.6e-6
 """Memory of the process without a picture; memory and, on one core, time of a pixel (docs/benchmarks.md)."""
 
+MEASURING = 1.2
+"""So many paintings more take as much memory as measuring some and painting others by them: the network's other form,
+and the pictures that wait meanwhile."""
+
 TILED = 1.5
 """So many times as long a picture takes in tiles."""
 
@@ -229,13 +233,13 @@ class FastStylizer:
 
     def abreast(self, size: tuple[int, int]) -> int:
         """How many paintings of (width, height) px are made side by side: as many as are wanted, and fit."""
-        return max(1, min(self.at_once, self.room(size) - self.measuring))
+        return max(1, min(self.at_once, int(self._room(size))))
 
-    def room(self, size: tuple[int, int]) -> int:
-        """How many paintings of (width, height) px fit into the memory."""
+    def _room(self, size: tuple[int, int]) -> float:
+        """How many paintings of (width, height) px fit into the memory, beside what it takes to measure."""
         if self.memory is None:
-            return self.at_once + self.measuring
-        return int((self.memory - BASE_BYTES) // (size[0] * size[1] * BYTES_PER_PIXEL))
+            return self.at_once
+        return (self.memory - BASE_BYTES) / (size[0] * size[1] * BYTES_PER_PIXEL) - MEASURING * self.measuring
 
     def measures(self, size: tuple[int, int], styles: Sequence[Style], recipe: Recipe) -> bool:
         """Whether what is measured of one content of (width, height) px is told, and may be taken for others."""
@@ -243,7 +247,7 @@ class FastStylizer:
 
     def _measures(self, size: tuple[int, int], styles: Sequence[Style], recipe: Recipe) -> bool:
         """The same for a network that knows styles by their vectors."""
-        if not self.measuring or self.room(size) < 2 or beginning(size, recipe.brush) is not None:
+        if not self.measuring or self._room(size) < 1 or beginning(size, recipe.brush) is not None:
             return False
         return not any(style.mask is not None for style in styles)
 
