@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed: no network can be drawn")
 
+from danqing.video import film as module
 from danqing.video import segments
 from danqing.video.clip import Cut
 from danqing.video.film import Film, prepare
@@ -23,7 +24,7 @@ SIZE = (96, 64)
 
 @pytest.fixture(autouse=True)
 def ready(bundled: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("danqing.video.film.READY", 0)  # short as they are, the network is made ready for their styles
+    monkeypatch.setattr(module, "READY", 0)  # short as they are, the network is made ready for their styles
 
 
 def ordered(source: Path, target: Path, style: Any = "reeds", **settings: Any) -> Film:
