@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -78,12 +80,26 @@ def test_styles_and_strength_may_change_unless_it_was_said_that_they_do_not() ->
         assert far(again, fast.FastStylizer(runtime="onnx")(PICTURE, styles, recipe)) <= 2e-4
 
 
-def test_a_network_made_ready_for_one_style_is_not_taken_for_another() -> None:
-    stylizer = fast.FastStylizer(runtime="onnx", measuring=True, same=True)
+def test_a_network_made_ready_for_a_style_goes_with_its_engine() -> None:
+    opened = fast._opened.cache_info
     for style in (REEDS, SMOKE, REEDS):
+        stylizer = fast.FastStylizer(runtime="onnx", measuring=True, same=True)
         told = stylizer(PICTURE, (style,), Recipe())
-        again = stylizer(PICTURE, (style,), Recipe(), prior=Prior(picture=PICTURE, measured=told.measured))
-        assert far(again, told) <= 2e-4
+        before = opened().currsize
+        known = Prior(picture=PICTURE, measured=told.measured)
+        made = [stylizer(PICTURE, (style,), Recipe(), prior=known) for _ in range(2)]
+        assert far(made[0], told) <= 2e-4 and far(made[0], made[1]) == 0
+        assert opened().currsize == before
+
+
+def test_frames_side_by_side_make_one_network_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, make = [], measured.taking
+    monkeypatch.setattr(measured, "taking", lambda *given: made.append(given) or make(*given))
+    stylizer = fast.FastStylizer(runtime="onnx", at_once=2, measuring=True, same=True)
+    known = painted(stylizer).measured
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: painted(stylizer, known=known), range(4)))
+    assert len(made) == 1
 
 
 def test_masks_broad_strokes_and_tiles_measure_for_themselves() -> None:

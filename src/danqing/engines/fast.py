@@ -98,6 +98,8 @@ class FastStylizer:
         self.measuring, self.same = measuring, same
         self.runtime = known(runtime)
         self._found: tuple[Sequence[Style], Recipe, Card, F32 | None] | None = None
+        self._ready: Session | None = None
+        self._opening = threading.Lock()
 
     def __call__(
         self,
@@ -126,53 +128,30 @@ class FastStylizer:
         known: dict[str, F32] | None = None
         if card.vectors and self._measures(content.size, styles, recipe):
             known = {} if prior is None or prior.measured is None else dict(prior.measured)
-        if recipe.strength > 0 and small is not None:
-            pixels = self.enlarged(pixels, card, styles, found, recipe.strength, steps, small=small)
-        elif recipe.strength > 0:
-            pixels = self.painted(pixels, card, styles, found, recipe.strength, steps, known)
+        task = _Task(card=card, styles=styles, found=found, strength=recipe.strength, steps=steps, known=known)
+        if recipe.strength > 0:
+            pixels = self.painted(pixels, task) if small is None else self.enlarged(pixels, task, small)
         picture = Picture(pixels=pixels)
         seconds = steps.last(picture)
         return Pastiche(picture=picture, recipe=recipe, card=card, seconds=seconds, measured=known)
 
-    def enlarged(
-        self,
-        pixels: F32,
-        card: Card,
-        styles: Sequence[Style],
-        found: F32 | None,
-        strength: float,
-        steps: _Steps,
-        *,
-        small: Size,
-    ) -> F32:
+    def enlarged(self, pixels: F32, task: _Task, small: Size) -> F32:
         """Pixels painted as `painted` does at a smaller (width, height), enlarged, and painted over for sharp edges."""
         size = pixels.shape[1], pixels.shape[0]
         sketch = resize(pixels, small).clip(0, 1)
-        placed = [s if s.mask is None else replace(s, mask=mask.sized(s.mask, small)) for s in styles]
+        placed = [s if s.mask is None else replace(s, mask=mask.sized(s.mask, small)) for s in task.styles]
         silent = _Steps(Picture(pixels=sketch), None, passes=1)
-        large = resize(self.painted(sketch, card, placed, found, strength, silent), size)
-        if strength < 1:  # so much of the photo is seen, with what is too fine for the sketch
-            large += np.float32(1 - strength) * (pixels - resize(sketch, size))
-        large = self.painted(np.clip(large, 0, 1, out=large), card, styles, found, OVER * strength, steps)
-        masks = mask.resolved([style.mask for style in styles])
+        large = resize(self.painted(sketch, replace(task, styles=placed, steps=silent)), size)
+        if task.strength < 1:  # so much of the photo is seen, with what is too fine for the sketch
+            large += np.float32(1 - task.strength) * (pixels - resize(sketch, size))
+        large = self.painted(np.clip(large, 0, 1, out=large), replace(task, strength=OVER * task.strength))
+        masks = mask.resolved([style.mask for style in task.styles])
         return large if masks is None else mask.composite(pixels, large, mask.cover(masks))
 
-    def painted(
-        self,
-        pixels: F32,
-        card: Card,
-        styles: Sequence[Style],
-        found: F32 | None,
-        strength: float,
-        steps: _Steps,
-        known: dict[str, F32] | None = None,
-    ) -> F32:
-        """Pixels (H, W, 3) painted with the vectors found (S, P), all of them together or each where its mask is.
-
-        What is known of them is taken; where nothing is, what is measured is put there.
-        """
-        source = next((s.source for s in styles if isinstance(s.source, Network)), card)
-        paint = self.way(pixels if found is None else grained(pixels, strength), card, source, steps, known)
+    def painted(self, pixels: F32, task: _Task) -> F32:
+        """Pixels (H, W, 3) painted with the vectors found (S, P), all of them together or each where its mask is."""
+        card, styles, found, strength = task.card, task.styles, task.found, task.strength
+        paint = self.way(pixels if found is None else grained(pixels, strength), task)
         weights = np.array([style.weight for style in styles], dtype=np.float32)
         masks = mask.resolved([style.mask for style in styles])
         if found is None:
@@ -194,28 +173,20 @@ class FastStylizer:
             result = mask.composite(pixels, result, mask.cover(masks))
         return pixels + np.float32(min(1.0, strength / WHOLE)) * (result - pixels) if strength < WHOLE else result
 
-    def way(
-        self, pixels: F32, card: Card, source: Card | Network, steps: _Steps, known: dict[str, F32] | None = None
-    ) -> Paint:
+    def way(self, pixels: F32, task: _Task) -> Paint:
         """What paints pixels with vectors and their weights: the network as a whole, or in tiles."""
         height, width = pixels.shape[:2]
-        runtime = chosen(self.runtime, width * height)
+        card, known, runtime = task.card, task.known, chosen(self.runtime, width * height)
         side = self.side((width, height)) if card.vectors else None
         if side is None:
-            opener = partial(opened, source, runtime, self.threads)
             at_once = self.abreast((width, height))
-            if known is None:
-                return partial(run, opener(at_once), card, pixels)
-            if not known:
-                return partial(run, opener(1, measured.telling), card, pixels, known=known)  # few are measured
-            if not self.same:
-                return partial(run, opener(at_once, measured.Taking()), card, pixels, known=known)
-
-            def ready(vectors: F32 | None, weights: F32 | None) -> F32:
-                form = measured.Taking.with_fixed(inputs(vectors, weights))
-                return run(opener(at_once, form), card, pixels, known=known)
-
-            return ready
+            if known and self.same:
+                return lambda vectors, weights: run(
+                    self.ready(task.model, runtime, at_once, inputs(vectors, weights)), card, pixels, known=known
+                )
+            form = None if known is None else measured.taking if known else measured.telling
+            at_once = 1 if form is measured.telling else at_once  # few are measured
+            return partial(run, opened(task.model, runtime, self.threads, at_once, form), card, pixels, known=known)
         _, path = catalog.find(card.name)
 
         def in_tiles(vectors: F32 | None, weights: F32 | None) -> F32:
@@ -226,10 +197,22 @@ class FastStylizer:
                 inputs(vectors, weights),
                 multiple_of=card.multiple_of,
                 side=side,
-                on_tile=steps.tile,
+                on_tile=task.steps.tile,
             )
 
         return in_tiles
+
+    def ready(self, model: Card | Network, runtime: str, at_once: int, fixed: dict[str, F32]) -> Session:
+        """The network that takes what was measured, made ready for vectors that stay the same.
+
+        It is of use to nobody else: it goes with this engine, and is compiled sooner than looked for on the disk.
+        """
+        with self._opening:
+            if self._ready is None:
+                card, data = graph_of(model)
+                data = measured.taking(data, card.painting, fixed)
+                self._ready = _session(data, card.name, runtime, self.threads, at_once, kept=False)
+            return self._ready
 
     def abreast(self, size: tuple[int, int]) -> int:
         """How many paintings of (width, height) px are made side by side: as many as are wanted, and fit."""
@@ -268,6 +251,31 @@ class FastStylizer:
             return Estimate(memory=BASE_BYTES + area * BYTES_PER_PIXEL, seconds=seconds)
         memory = BASE_BYTES + _held(area) + tiles.whole(side) ** 2 * BYTES_PER_PIXEL
         return Estimate(memory=memory, seconds=TILED * seconds, scratch=tiles.scratch_bytes(size) + 12 * area)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What is to be painted, but for the pixels.
+
+    Attributes:
+        card: of the network.
+        styles, found: styles, and their vectors (S, P) if the network has any.
+        strength: 0..1.
+        steps: who is told.
+        known: what was measured, which is taken; where it is empty, what is measured is put there. None = neither.
+    """
+
+    card: Card
+    styles: Sequence[Style]
+    found: F32 | None
+    strength: float
+    steps: _Steps
+    known: dict[str, F32] | None
+
+    @property
+    def model(self) -> Card | Network:
+        """The network, where it is here in memory; else its card."""
+        return next((style.source for style in self.styles if isinstance(style.source, Network)), self.card)
 
 
 Form = Callable[[bytes, str], bytes]
@@ -434,14 +442,16 @@ def opened(
 def _opened(
     model: tuple[str, str] | Network, runtime: str, threads: int | None, at_once: int, form: Form | None
 ) -> Session:
+    card, data = graph_of(model if isinstance(model, Network) else catalog.card(model[0]))
+    return _session(data if form is None else form(data, card.painting), card.name, runtime, threads, at_once)
+
+
+def graph_of(model: Card | Network) -> tuple[Card, bytes]:
+    """A network's card and its graph, of the catalog or here in memory."""
     if isinstance(model, Network):
-        card, data = model.card, model.graph
-    else:
-        card, path = catalog.find(model[0])
-        data = onnx.read(path)
-    kept = not (isinstance(form, measured.Taking) and form.fixed)  # for one style it is compiled sooner than looked for
-    data = data if form is None else form(data, card.painting)
-    return _session(data, card.name, runtime, threads, at_once, kept=kept)
+        return model.card, model.graph
+    card, path = catalog.find(model.name)
+    return card, onnx.read(path)
 
 
 def _session(

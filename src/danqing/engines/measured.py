@@ -8,7 +8,6 @@ as inputs and measures nothing (`parts`). This module knows no runtime and no fi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,27 +28,16 @@ def telling(data: bytes, painting: str) -> bytes:
     return graph.part([painting, *_needed(graph, painting)], {})
 
 
-@dataclass(frozen=True)
-class Taking:
-    """Makes of the network one whose inputs are its own and what was measured.
+def taking(data: bytes, painting: str, fixed: Mapping[str, F32] | None = None) -> bytes:
+    """The network, whose inputs are its own and what was measured.
 
-    Attributes:
-        fixed: inputs that stay as they are, by name: shape and float32 as bytes. What follows from them is computed
-            once, while the network is opened.
+    Args:
+        data: the network.
+        painting: what its painting is called.
+        fixed: inputs of its own that stay as they are; what follows from them alone is computed while it is opened.
     """
-
-    fixed: tuple[tuple[str, tuple[int, ...], bytes], ...] = ()
-
-    @classmethod
-    def with_fixed(cls, inputs: Mapping[str, F32]) -> Taking:
-        """For inputs that stay as they are."""
-        return cls(tuple((name, value.shape, value.tobytes()) for name, value in inputs.items()))
-
-    def __call__(self, data: bytes, painting: str) -> bytes:
-        """The network's graph."""
-        graph, shapes = Graph(data), _shapes()
-        fixed = {name: np.frombuffer(value, np.float32).reshape(shape) for name, shape, value in self.fixed}
-        return graph.part([painting], {name: shapes[name] for name in _needed(graph, painting)}, fixed)
+    graph, shapes = Graph(data), _shapes()
+    return graph.part([painting], {name: shapes[name] for name in _needed(graph, painting)}, fixed)
 
 
 def between(before: Measured, after: Measured, share: float) -> dict[str, F32]:

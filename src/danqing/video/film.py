@@ -308,19 +308,7 @@ def prepare(
     if ordered.recipe.square:
         raise UsageError(text("video.square"))
     if ordered.recipe.engine in engines.BY_NAME:
-        vectors.of(ordered.styles, ordered.recipe)  # styles that cannot be mixed are said now, not at their crossing
-        memory = getattr(ordered.stylizer, "memory", None)
-        width, height = ordered.content.size
-        length = width * height * (clip.expected(cut) or READY)
-        stylizer = engines.open(
-            ordered.recipe.engine,
-            runtime=settled(runtime),
-            memory=memory,
-            at_once=ABREAST,
-            measuring=True,
-            same=not changes and ordered.recipe.strength == 1 and length >= READY,
-        )
-        ordered = dataclasses.replace(ordered, stylizer=stylizer)
+        ordered = _for_frames(ordered, clip.expected(cut), runtime, changes=changes)
     return Film(
         clip=clip,
         cut=dataclasses.replace(cut, size=ordered.content.size),
@@ -334,6 +322,21 @@ def prepare(
         overwrite=overwrite,
         keep_gps=keep_gps,
     )
+
+
+def _for_frames(order: Commission, frames: int | None, runtime: str | None, *, changes: bool) -> Commission:
+    """An order whose engine is opened for so many frames, as well as can be told, and styles that change or not."""
+    vectors.of(order.styles, order.recipe)  # styles that cannot be mixed are said now, not at their crossing
+    width, height = order.content.size
+    stylizer = engines.open(
+        order.recipe.engine,
+        runtime=settled(runtime),
+        memory=getattr(order.stylizer, "memory", None),
+        at_once=ABREAST,
+        measuring=True,
+        same=not changes and order.recipe.strength == 1 and (frames is None or frames * width * height >= READY),
+    )
+    return dataclasses.replace(order, stylizer=stylizer)
 
 
 def _styles(

@@ -4,7 +4,7 @@ Frames come in, stretches of them go out: each ends with a frame that is measure
 painted with what lies between its measures and those of the last one before, as long as nothing in the film speaks
 against it. That is quicker than to measure each frame, and colours do not waver. Where a stretch ends is decided by the
 film alone, and at the latest every so many frames, counted from its beginning: so it does not matter where painting
-begins. This module knows no engine.
+begins. This module does not know what is measured, nor who paints.
 """
 
 from __future__ import annotations
@@ -70,6 +70,9 @@ class Stretch:
 Paint = Callable[[Item, Mapping[str, F32] | None], Pastiche | None]
 """Paints a frame with what is known of it; None where no painting is wanted any more."""
 
+Job = Future[Pastiche | None]
+"""What becomes a painting."""
+
 
 def stretches(items: Generator[Item]) -> Generator[Stretch]:
     """Frames, taken together."""
@@ -124,9 +127,6 @@ def painted(source: Generator[Stretch], paint: Paint, count: int) -> Generator[t
             yield _done(*under_way.popleft())
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-Job = Future[Pastiche | None]
 
 
 def _jobs(source: Iterable[Stretch], pool: ThreadPoolExecutor, paint: Paint) -> Iterator[tuple[Item, Job | None]]:
