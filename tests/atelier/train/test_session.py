@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-torch = pytest.importorskip("torch", reason="torch is not installed: nothing can be trained")
+pytest.importorskip("torch", reason="torch is not installed: nothing can be trained")
 pytest.importorskip("onnx", reason="onnx is not installed: nothing can be published")
 
-from danqing import api, catalog, training  # noqa: E402
-from danqing.atelier.train import publish, session  # noqa: E402
-from danqing.atelier.train.johnson import LOSSES, Classic, gram  # noqa: E402
-from danqing.atelier.train.rendered import COUNT, Rendered  # noqa: E402
-from danqing.engines import fast  # noqa: E402
-from danqing.errors import RunFailed, UsageError  # noqa: E402
-from danqing.files import sha256  # noqa: E402
-from tests.fake_engine import picture  # noqa: E402
+import torch
+
+from danqing import api, catalog, training
+from danqing.atelier.train import publish, session
+from danqing.atelier.train.johnson import LOSSES, Classic, gram
+from danqing.atelier.train.rendered import COUNT, Rendered
+from danqing.engines import fast
+from danqing.errors import RunFailed, UsageError
+from danqing.files import sha256
+from tests.fake_engine import picture
 
 SMALL = {"steps": 4, "batch": 2, "crop": 64, "save_every": 2, "sample_every": 4, "learning_rate": 1e-3}
 

@@ -15,23 +15,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-torch = pytest.importorskip("torch", reason="torch is not installed: nothing can be trained")
+pytest.importorskip("torch", reason="torch is not installed: nothing can be trained")
 pytest.importorskip("onnx", reason="onnx is not installed: nothing can be published")
 
-from danqing import api, evaluation, training  # noqa: E402
-from danqing.atelier import degrade  # noqa: E402
-from danqing.atelier.nets.patch import PatchDiscriminator  # noqa: E402
-from danqing.atelier.nets.resnet import ResnetGenerator  # noqa: E402
-from danqing.atelier.train import checkpoints  # noqa: E402
-from danqing.atelier.train.cyclegan import CycleGAN, Rules  # noqa: E402
-from danqing.atelier.train.domains import Domain, Pairs, cut  # noqa: E402
-from danqing.atelier.train.loop import Loop, Plan  # noqa: E402
-from danqing.collection import paired, survey  # noqa: E402
-from danqing.errors import BadInput, UsageError  # noqa: E402
-from danqing.files import sha256  # noqa: E402
-from danqing.picture import Picture  # noqa: E402
-from tests.fake_engine import picture  # noqa: E402
-from tests.kinds import folder_of, phantom, phantoms  # noqa: E402
+import torch
+
+from danqing import api, evaluation, training
+from danqing.atelier import degrade
+from danqing.atelier.nets.patch import PatchDiscriminator
+from danqing.atelier.nets.resnet import ResnetGenerator
+from danqing.atelier.train import checkpoints
+from danqing.atelier.train.cyclegan import CycleGAN, Rules
+from danqing.atelier.train.domains import Domain, Pairs, cut
+from danqing.atelier.train.loop import Loop, Plan
+from danqing.collection import paired, survey
+from danqing.errors import BadInput, UsageError
+from danqing.files import sha256
+from danqing.picture import Picture
+from tests.fake_engine import picture
+from tests.kinds import folder_of, phantom, phantoms
 
 TINY = {"width": 8, "blocks": 1, "layers": 2, "crop": 64, "pool": 3}
 SMALL = {**TINY, "steps": 4, "save_every": 2, "sample_every": 4}
