@@ -81,6 +81,7 @@ def test_styles_and_strength_may_change_unless_it_was_said_that_they_do_not() ->
 
 
 def test_a_network_made_ready_for_a_style_goes_with_its_engine() -> None:
+    fast._opened.cache_clear()
     for style in (REEDS, SMOKE, REEDS):
         stylizer = fast.FastStylizer(runtime="onnx", measuring=True, same=True)
         told = stylizer(PICTURE, (style,), Recipe())
