@@ -37,6 +37,9 @@ from danqing.weights.source import listed, told
 
 MODELS = Path(__file__).with_name("models")
 
+Stamps = tuple[tuple[str, int, int, int], ...]
+"""Of files: their paths, numbers on the disk, sizes and times of change."""
+
 Form = Literal["weights", "onnx"]
 """A model's weights as arrays, or its graph for runtimes without torch."""
 
@@ -64,11 +67,34 @@ def cards() -> list[Card]:
     Raises:
         ModelDamaged: a card cannot be read.
     """
+    return list(_cards(_papers()))
+
+
+@lru_cache(4)
+def _cards(_state: Stamps) -> tuple[Card, ...]:
+    """The cards of folders whose files are as they were."""
     found = {made.name: made for made in (Card.load(path) for path in MODELS.glob("*.toml"))}
     for path in sorted((home() / "models").glob("*/*.toml")):
         if path.stem == path.parent.name and path.stem not in found:
             found[path.stem] = Card.load(path)
-    return sorted(found.values(), key=lambda card: card.name)
+    return tuple(sorted(found.values(), key=lambda card: card.name))
+
+
+def _papers() -> Stamps:
+    return _stamps(MODELS, ".toml") + _stamps(home() / "models", ".toml", below=True)
+
+
+def _stamps(folder: Path, ending: str, *, below: bool = False) -> Stamps:
+    """What changes when a file is put there, written anew or taken away: of files that end so, in it or one deeper."""
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return ()
+    if below:
+        return tuple(stamp for entry in found if entry.is_dir() for stamp in _stamps(Path(entry.path), ending))
+    states = [(entry.path, entry.stat()) for entry in found if entry.name.endswith(ending)]
+    return tuple((path, state.st_ino, state.st_size, state.st_mtime_ns) for path, state in states)
 
 
 def bundled(found: Card) -> bool:
@@ -407,6 +433,12 @@ def styles() -> list[StyleEntry]:
     Raises:
         ModelDamaged: a card or the list of studies cannot be read.
     """
+    return list(_styles(_papers() + _stamps(samples(), ".toml") + _stamps(home() / "styles", ownstyle.SUFFIX)))
+
+
+@lru_cache(4)
+def _styles(_state: Stamps) -> tuple[StyleEntry, ...]:
+    """The styles of folders whose files are as they were."""
     paths = {study.name: study for study in studies()}
     found: dict[str, StyleEntry] = {}
     for model in sorted(cards(), key=lambda card: not bundled(card)):
@@ -416,7 +448,7 @@ def styles() -> list[StyleEntry]:
                 study = paths.get(learnt.name)
                 found[learnt.name] = StyleEntry(**about, network=model.name, path=study.path if study else None)
     found |= {entry.name: entry for entry in own_styles() if entry.name not in found}
-    return list((found | {name: study for name, study in paths.items() if name not in found}).values())
+    return tuple((found | {name: study for name, study in paths.items() if name not in found}).values())
 
 
 def own_styles() -> list[StyleEntry]:

@@ -75,7 +75,7 @@ def pastiche(name: str, graph: bytes, predictor: bytes) -> tuple[PasticheNet, Pr
         graph, predictor: the models.
 
     Returns:
-        float32, with the encoder inside frozen.
+        float32.
 
     Raises:
         ModelDamaged: they are not such models; every problem is listed.
@@ -83,7 +83,7 @@ def pastiche(name: str, graph: bytes, predictor: bytes) -> tuple[PasticheNet, Pr
     net = PasticheNet()
     told = Predictor(net.neutral())
     stored, stored_told = arrays_of(graph, name), arrays_of(predictor, name)
-    own = {key: stored.get(key.removeprefix("encoder.")) for key in net.state_dict()}
+    own = {key: stored.get(key) for key in net.state_dict()}
     own |= {key: value.reshape(-1) for key, value in own.items() if value is not None and key.startswith("usual.")}
     his = {key: stored_told.get(key) for key in told.state_dict()}
     his |= {key: value.T for key, value in his.items() if value is not None and value.ndim == 2 and key != "neutral"}

@@ -31,7 +31,9 @@ ROWS = 60
 
 
 def grained(pixels: F32, strength: float) -> F32:
-    """Pixels (H, W, 3) in 0..1 with so much of the relief, 0..1; in memory colour by colour, as networks take them."""
+    """Pixels (H, W, 3) in 0..1 with so much of the relief, 0..1, a little of it beyond; in memory colour by colour, as
+    networks take them.
+    """
     height, width = pixels.shape[:2]
     relief, out = _scaled(AMOUNT * strength), scratch.pixels((3, height, width))
     for top in range(0, height, ROWS):
@@ -41,7 +43,6 @@ def grained(pixels: F32, strength: float) -> F32:
             columns = slice(left, min(width, left + SIDE))
             for colour, plane in enumerate(out):
                 np.add(pixels[rows, columns, colour], part[:, : columns.stop - columns.start], out=plane[rows, columns])
-        np.clip(out[:, rows], 0, 1, out=out[:, rows])
     return out.transpose(1, 2, 0)
 
 

@@ -58,12 +58,14 @@ class Drawn:
         scale: px of the picture to one of the value.
         channels: how many it has.
         folded: how many in a row are one, in places that are as many px.
+        every: of which rows and columns statistics are taken.
         kept: as what it lies on the disk; None where it costs less to compute it twice.
     """
 
     scale: int
     channels: int
     folded: int = 1
+    every: int = 1
     kept: type[np.floating] | None = None
 
 
@@ -84,11 +86,11 @@ class Stage:
 
 DRAWN = {
     "padded": Drawn(scale=1, channels=3),
-    "relu2_1": Drawn(scale=2, channels=32),
-    "relu3_1": Drawn(scale=4, channels=80, kept=np.float32),
+    "relu2_1": Drawn(scale=2, channels=32, every=2),
+    "relu3_1": Drawn(scale=4, channels=80, every=2, kept=np.float32),
     "drawn.8": Drawn(scale=8, channels=128, kept=np.float32),
-    "drawn.4": Drawn(scale=4, channels=80, kept=np.float16),
-    "drawn.2": Drawn(scale=2, channels=32, kept=np.float16),
+    "drawn.4": Drawn(scale=4, channels=80, every=2, kept=np.float16),
+    "drawn.2": Drawn(scale=2, channels=32, every=2, kept=np.float16),
     "drawn.rgb": Drawn(scale=2, channels=12, folded=4, kept=np.float32),
 }
 PAINTING = f"{EXACT}drawn.rgb.moved"
@@ -245,7 +247,9 @@ def paint(
             for name, found in work.tile(run, stage, names, place).items():
                 work.keep(name, found, place)
                 if name in statistics:
-                    statistics[name].add(found.reshape(len(found) // DRAWN[name].folded, -1))
+                    drawn = DRAWN[name]
+                    some = found[:, :: drawn.every, :: drawn.every]  # tiles begin at even rows and columns
+                    statistics[name].add(some.reshape(len(found) // drawn.folded, -1))
             if on_tile is not None:
                 on_tile(len(work.tiles) * len(STAGES))
         for name, whole in statistics.items():

@@ -18,7 +18,6 @@ from danqing.atelier.nets.pastiche import PasticheNet, moved  # noqa: E402
 from danqing.atelier.train.session import bundled  # noqa: E402
 from danqing.engines import onnx, openvino  # noqa: E402
 from danqing.image import color  # noqa: E402
-from tests.atelier.conftest import seeded  # noqa: E402
 from tests.pastiches import vector  # noqa: E402
 
 
@@ -27,7 +26,6 @@ def net() -> PasticheNet:
     """The network at a quarter of its widths, with drawn weights that float16 holds."""
     torch.manual_seed(3)
     net = PasticheNet((4, 8, 12, 16, 16), width=16)
-    seeded(net.encoder)
     return net.half().float().eval()
 
 

@@ -48,7 +48,7 @@ def test_only_the_pastiche_network_is_taught_so() -> None:
 def test_the_network_is_taught_by_a_second_frame() -> None:
     judge = encoders.compact()
     torch.manual_seed(0)
-    net, predictor = pastiche.fresh(judge)
+    net, predictor = pastiche.fresh()
     lesson = pastiche.Lesson(seed=0, batch=1, crops=((0, 96),), temporal_weight=2.0)
     teaching = pastiche.Teaching(net, predictor, judge, lesson)
     photos, motions = torch.rand(1, 3, 96, 96), torch.from_numpy(motion.drawn(np.random.default_rng(0)))[None]

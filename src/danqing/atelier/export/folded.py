@@ -10,6 +10,8 @@ zeros. This module knows no network.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,6 +34,22 @@ OF_ENLARGED = np.einsum("eay,fbx->yxabef", _SHARE, _SHARE).reshape(9, 4, 1, 9)
 
 OF_REPEATED = OF_FOLDED.sum(2, keepdims=True)
 """For inputs each of which stands for 2x2 px."""
+
+
+def smoothing(windows: Sequence[int]) -> NDArray[np.float64]:
+    """What windows of so many px, one after the other, do to a folded plane: (px of the output, of the input, 5, 5).
+
+    Together they reach no further than 5 px.
+    """
+    line = np.ones(1)
+    for side in windows:
+        line = np.convolve(line, np.full(side, 1 / side))
+    reach, lies = len(line) // 2, np.zeros((2, 2, 5))
+    for output in range(2):
+        for tap, share in enumerate(line, output - reach):
+            lies[output, tap % 2, tap // 2 + 2] = share
+    both: NDArray[np.float64] = np.einsum("aey,bfx->abefyx", lies, lies).reshape(4, 4, 5, 5)
+    return both
 
 
 def kernels(graph: Graph, given: str, shape: tuple[int, int], how: NDArray[np.float64], name: str) -> str:

@@ -16,13 +16,16 @@ from torch import nn
 
 from danqing.atelier.export import folded
 from danqing.atelier.export.graph import Graph, value
-from danqing.atelier.export.onnx import encoder_layers
 from danqing.atelier.nets.pastiche import (
     BANDS,
     LEAST,
     MARGIN,
     NEARLY_FLAT,
+    SEEN_DEVIATION,
+    SEEN_MEAN,
     SOFT,
+    SPARSE,
+    STEM,
     Conditional,
     PasticheNet,
     scales,
@@ -32,8 +35,8 @@ from danqing.engines.openvino import HALF, PLACE
 Statistics = dict[str, tuple[str, str]]
 """By layer, the names of a style's mean (C, 1) and root (C, C)."""
 
-LINKED = 13
-"""Channels that are joined at full resolution with what is drawn: the photo's folded colours, and ones."""
+PHOTO = LINKED = 13
+"""Channels of the folded photo: its colours, and ones; as many are joined with what is drawn at full resolution."""
 
 PARTS = {3: 8, 32: 2}
 """By its channels, in how many parts a value is multiplied with itself; the places of one are a multiple of them."""
@@ -54,11 +57,13 @@ class Known:
 
     Attributes:
         features: (1, C, h, w), less what they are at one place.
+        some: those of them that statistics are taken of, (1, C, h', w').
         mean: (1, C, 1, 1), of these.
         scale: what brings them to deviation 1, (1, C, 1, 1); empty where they stay as they are.
     """
 
     features: str
+    some: str
     mean: str
     scale: str = ""
 
@@ -87,11 +92,10 @@ class _Pastiche:
             centred = graph.add("Sub", x, mean)
             covariance = graph.add("Div", self.products(centred, 3), self.count(x), name=f"{x}.covariance")
             matrix = self.least(covariance, statistics["rgb"][1], 3)
-        ones = graph.constant(np.array([0, 0, 0, 0, 0, 1, 0, 0], dtype=np.int64))
-        photo = graph.add("Pad", centred, ones, graph.number(1), name=f"photo{HALF}")
+        photo = self.folded(centred)
         self.seen(photo, mean)
         drawn = self.drawn(self.linked(photo, matrix), style, statistics)
-        drawn = self.based(self.tinted(centred, matrix), kept, drawn)
+        drawn = graph.add("Add", drawn, self.base(photo, matrix, kept), name="drawn.rgb")
         painted = self.coloured(drawn, statistics)
         start, end, axes = (graph.constant(np.array(v, dtype=np.int64)) for v in ([MARGIN] * 2, [-MARGIN] * 2, [2, 3]))
         graph.add("Slice", painted, start, end, axes, name="painting")
@@ -101,25 +105,29 @@ class _Pastiche:
 
     # ── the photo ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def seen(self, photo: str, mean: str) -> None:
-        """What the encoder sees of a photo about its mean (1, 4, H, W), whose last channel is 1 everywhere."""
-        graph, encoder = self.graph, self.net.encoder
-        kernels, bias = self.weights("encoder.conv1_1")
-        with graph.exact():
-            matrix = graph.constant(encoder.matrix.numpy(), "encoder.matrix")
-            ones = graph.add("MatMul", matrix, graph.reshaped(mean, [3, 1]))
-            ones = graph.add("Add", ones, graph.constant(encoder.bias.numpy()[:, None], "encoder.bias"))
-            kernels = self.after(kernels, graph.add("Concat", matrix, ones, axis=1), 3, 4)
-        flow = graph.add("Relu", graph.add("Conv", photo, kernels, bias, pads=[1] * 4))
-        encoder_layers(graph, encoder, flow, encoder.names[1:], ["relu2_1", "relu3_1"])
-
-    def tinted(self, centred: str, matrix: str) -> str:
-        """The photo in the style's colours, about their mean and folded: (1, 12, H/2, W/2)."""
+    def folded(self, centred: str) -> str:
+        """A photo about its mean (1, 3, H, W), folded and joined by ones: (1, 13, H/2, W/2)."""
         graph = self.graph
+        kernels, bias = np.zeros((PHOTO, 3, 2, 2), dtype=np.float32), np.zeros(PHOTO, dtype=np.float32)
+        kernels[:12] = np.einsum("cd,pyx->cpdyx", np.eye(3), np.eye(4).reshape(4, 2, 2)).reshape(12, 3, 2, 2)
+        bias[12] = 1
+        return graph.add("Conv", centred, graph.constant(kernels, "fold"), graph.constant(bias, "ones"), strides=[2, 2])
+
+    def seen(self, photo: str, mean: str) -> None:
+        """What the stem sees of a folded photo about its mean."""
+        graph = self.graph
+        given, bias = self.weights("stem.first")
+        scale = graph.number(1 / SEEN_DEVIATION)
         with graph.exact():
-            fold = graph.constant(np.eye(4, dtype=np.float32).reshape(1, 4, 1, 2, 2), "fold")
-            kernels = graph.add("Mul", graph.reshaped(matrix, [3, 1, 3, 1, 1]), fold)
-            return graph.add("Conv", centred, graph.reshaped(kernels, [12, 3, 2, 2]), strides=[2, 2])
+            kernels = graph.add("Mul", given, scale)
+            shift = graph.add("Mul", graph.add("Sub", mean, graph.number(SEEN_MEAN)), scale)
+            ones = graph.add("Mul", graph.reshaped(given, [STEM, 3, 4, 9]), graph.reshaped(shift, [1, 3, 1, 1]))
+            ones = graph.add("ReduceSum", ones, graph.constant(np.array([1, 2], dtype=np.int64)), keepdims=0)
+            kernels = graph.add("Concat", kernels, graph.reshaped(ones, [STEM, 1, 3, 3]), axis=1)
+        h = graph.add("Relu", graph.add("Conv", photo, kernels, bias, pads=[1] * 4))
+        for layer in ("relu2_1", "relu3_1"):
+            convolution = self.convolution(f"stem.{layer}")
+            h = graph.add("Relu", graph.convolution(h, convolution, f"stem.{layer}"), name=layer)
 
     def linked(self, photo: str, matrix: str) -> str:
         """What joins C channels that are drawn at full resolution: (1, C + 13, H/2, W/2), zeros in their places.
@@ -127,55 +135,36 @@ class _Pastiche:
         These are the photo in the style's colours, about their mean and folded, and ones.
         """
         graph, width = self.graph, self.net.narrow_1.out_channels
-        fold = np.zeros((1, 4, 4, 2, 2), dtype=np.float32)
-        fold[0, :, :3] = np.eye(4).reshape(4, 1, 2, 2)
-        ones = np.zeros((1, 4, 2, 2), dtype=np.float32)
-        ones[0, 3, 0, 0] = 1
         with graph.exact():
-            four = graph.add("Pad", matrix, graph.constant(np.array([0, 0, 0, 1], dtype=np.int64)), graph.number(0))
-            kernels = graph.add("Mul", graph.reshaped(four, [3, 1, 4, 1, 1]), graph.constant(fold, "fold.4"))
-            none = graph.constant(np.zeros((width, 4, 2, 2), dtype=np.float32), "linked.none")
-            kernels = graph.add(
-                "Concat", none, graph.reshaped(kernels, [12, 4, 2, 2]), graph.constant(ones, "fold.ones"), axis=0
-            )
-        return graph.add("Conv", photo, kernels, strides=[2, 2])
+            each = graph.constant(np.eye(4, dtype=np.float32).reshape(1, 4, 1, 4), "each.4")
+            kernels = graph.add("Mul", graph.reshaped(matrix, [3, 1, 3, 1]), each)
+            kernels = graph.reshaped(kernels, [12, 12])
+            around = graph.constant(np.array([width, 0, 1, 1], dtype=np.int64))
+            ones = np.zeros((width + LINKED, PHOTO), dtype=np.float32)
+            ones[-1, -1] = 1
+            kernels = graph.add("Pad", kernels, around, graph.number(0))
+            kernels = graph.add("Add", kernels, graph.constant(ones, "linked.ones"))
+            kernels = graph.reshaped(kernels, [width + LINKED, PHOTO, 1, 1])
+        return graph.add("Conv", photo, kernels)
 
-    def based(self, tinted: str, kept: list[str], h: str) -> str:
-        """What is drawn, on the photo in the style's colours with as much of its detail as is kept; all folded.
+    def base(self, photo: str, matrix: str, kept: list[str]) -> str:
+        """The photo in the style's colours, about their mean and folded, with as much of its detail as is kept.
 
-        As in `PasticheNet.paint`, but written as a sum, so that little is left to do for every pixel; and areas are
-        enlarged plane by plane, by convolutions that give each pixel's parts, which are then put in their places, for
-        runtimes are slow to interpolate three channels.
+        As in `PasticheNet.paint`, but all of it one convolution of the folded photo: (1, 12, H/2, W/2).
         """
         graph = self.graph
-        large, middle = BANDS
+        large, middle, all_of_it = (folded.smoothing(windows) for windows in (*BANDS, ()))
+        parts = np.stack([large, middle - large, all_of_it - middle]).astype(np.float32)
         with graph.exact():
-            coarse, fine = (graph.reshaped(one, [1, 1, 1, 1]) for one in kept)
-            mean = np.kron(np.eye(3), np.full((1, 4), 0.25)).astype(np.float32)
-            near = graph.add("Conv", tinted, graph.constant(mean[:, :, None, None], "mean.4"))
-            near = graph.reshaped(near, [3, 1, 0, 0])
-            far = graph.add("AveragePool", near, kernel_shape=[large // middle] * 2, strides=[large // middle] * 2)
-            far = graph.add("Mul", far, graph.add("Sub", graph.number(1), coarse))
-            far = graph.add("DepthToSpace", self.parts(far, large), blocksize=large // middle)
-            near = graph.add("Mul", near, graph.add("Sub", coarse, fine))
-            near = graph.add("Add", self.parts(near, middle), far)
-            areas = graph.add("Reshape", near, graph.add("Shape", tinted))
-            base = graph.add("Add", graph.add("Mul", tinted, fine), areas)
-        return graph.add("Add", base, h, name="drawn.rgb")
-
-    def parts(self, x: str, times: int) -> str:
-        """A plane enlarged bilinearly, (N, 1, h, w) -> (N, times², h, w): the pixels that each becomes.
-
-        They are sorted so that `DepthToSpace` may bring them to their places in two steps, the last by 2.
-        """
-        offsets = (np.arange(times) + 0.5) / times - 0.5
-        share = np.stack([np.maximum(-offsets, 0), 1 - np.abs(offsets), np.maximum(offsets, 0)], 1)
-        kernels = np.einsum("ay,bx->abyx", share, share)
-        steps = times // BANDS[-1], BANDS[-1]
-        kernels = kernels.reshape(*steps, *steps, 3, 3).transpose(0, 2, 1, 3, 4, 5).reshape(-1, 1, 3, 3)
-        margins = self.graph.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1], dtype=np.int64))
-        weight = self.graph.constant(kernels.astype(np.float32), f"parts.{times}")
-        return self.graph.add("Conv", self.graph.add("Pad", x, margins, mode="edge"), weight)
+            shares = graph.add("Concat", graph.constant(np.ones((1, 1), dtype=np.float32), "one"), *kept, axis=1)
+            kernels = graph.add("MatMul", shares, graph.constant(parts.reshape(3, -1), "smoothing"))
+            kernels = graph.add(
+                "Mul", graph.reshaped(kernels, [1, 4, 1, 4, 25]), graph.reshaped(matrix, [3, 1, 3, 1, 1])
+            )
+            kernels = graph.reshaped(kernels, [12, 12, 5, 5])
+            none = graph.constant(np.zeros((12, 1, 5, 5), dtype=np.float32), "base.none")
+            kernels = graph.add("Concat", kernels, none, axis=1)
+        return graph.add("Conv", photo, kernels, pads=[2] * 4)
 
     def coloured(self, x: str, statistics: Statistics) -> str:
         """What is drawn, folded, with the colours of the style: (1, 3, H, W) in 0..1."""
@@ -202,7 +191,7 @@ class _Pastiche:
         graph, net = self.graph, self.net
         quarter, half = self.scaled("relu3_1"), self.scaled("relu2_1")
         h = graph.add("Relu", self.conditional(quarter.features, "down", style, seen=quarter))
-        eighth = self.about(self.block(h, "block_8", style), "drawn.8")
+        eighth = self.about(self.block(h, "block_8", style), "drawn.8", every=1)
         kernels, constant = self.through(eighth, "relu4_1", "near_8", "narrow_8", statistics)
         h = graph.add("Add", graph.add("Conv", eighth.features, kernels), constant)
         for place, _ in enumerate(net.blocks_8):
@@ -291,21 +280,28 @@ class _Pastiche:
             found[layer] = graph.reshaped(mean, [width, 1]), graph.reshaped(root, [width, width])
         return found
 
-    def about(self, x: str, name: str = "", *, spot: str = "") -> Known:
+    def about(self, x: str, name: str = "", *, spot: str = "", every: int = SPARSE) -> Known:
         """Features less what they are in the middle: sums of their squares then lose nothing where they hardly vary.
 
         Args:
             x: the features, (1, C, h, w).
             name: what they and their statistics are called; their own name if there is none.
             spot: the features in the middle, (1, C, 1, 1), if they are known.
+            every: of which rows and columns statistics are taken.
         """
         graph = self.graph
         kept, name = name, name or x
         spot = spot or self.middle(x)
         with graph.exact():
             spot = graph.add("Identity", spot, name=f"{name}{PLACE}")
-        x = graph.add("Sub", x, spot, name=kept)
-        return Known(features=x, mean=self.mean(x, name))
+        x = some = graph.add("Sub", x, spot, name=kept)
+        if every > 1:
+            start, end, axes, steps = (
+                graph.constant(np.array(v, dtype=np.int64), f"ints.{v}")
+                for v in ([0, 0], [2**31, 2**31], [2, 3], [every, every])
+            )
+            some = graph.add("Slice", x, start, end, axes, steps)
+        return Known(features=x, some=some, mean=self.mean(some, name))
 
     def mean(self, x: str, name: str) -> str:
         """The mean of (1, C, h, w) over all places, (1, C, 1, 1), called `name`.mean; row by row, lest sums grow."""
@@ -331,12 +327,12 @@ class _Pastiche:
         graph = self.graph
         mean, root = statistics[layer]
         inner, width, outputs = *self.convolution(near).weight.shape[:2], self.convolution(narrow).out_channels
-        products = self.products(x.features, width)
+        products = self.products(x.some, width)
         with graph.exact():
             before, _ = self.weights(near, matrix=True)  # what it adds is part of the mean that goes
             behind, bias = self.weights(narrow, matrix=True)
             ours = graph.reshaped(x.mean, [width, 1])
-            squares = graph.add("Div", products, self.count(x.features))
+            squares = graph.add("Div", products, self.count(x.some))
             of_mean = graph.add("MatMul", ours, graph.add("Transpose", ours, perm=[1, 0]))
             covariance = graph.add("Sub", squares, of_mean, name=f"{x.features}.covariance")
             # OpenVINO 2026.4 takes the matrix for its own transpose where it stands behind both
@@ -409,11 +405,11 @@ class _Pastiche:
     def scaled(self, layer: str) -> Known:
         """What the encoder sees, and what makes it as `pastiche.normalized` has it."""
         graph, x = self.graph, self.about(layer)
-        rows = graph.add("ReduceL2", x.features, axes=[3], keepdims=1, name=f"{layer}.lengths{HALF}")
+        rows = graph.add("ReduceL2", x.some, axes=[3], keepdims=1, name=f"{layer}.lengths{HALF}")
         with graph.exact():
             squares = graph.add("Mul", rows, rows)
             squares = graph.add("ReduceSum", squares, graph.constant(np.array([2], dtype=np.int64)), keepdims=1)
-            squares = graph.add("Div", squares, self.count(x.features))
+            squares = graph.add("Div", squares, self.count(x.some))
             variance = graph.add("Sub", squares, graph.add("Mul", x.mean, x.mean), name=f"{layer}.variance")
             overall = graph.add("ReduceMean", variance, axes=[1], keepdims=1)
             floor = graph.add("Add", graph.add("Mul", overall, graph.number(0.01)), graph.number(1e-6))

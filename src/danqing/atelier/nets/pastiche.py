@@ -8,8 +8,8 @@ photo's own detail stays, and the scale and shift of every channel of every conv
 Dumoulin et al. 2017; FiLM, Perez et al. 2018). Vectors may be mixed. The network knows neither styles nor how the
 learnt part of their vectors is found (`predictor.py`).
 
-    photo -> margin -> compact encoder, frozen -> relu3_1 -> to 1/8, a residual block -> styled as relu4_1
-          -> residual blocks -> up, joined with relu3_1 (1/4) of the photo -> styled as relu3_1
+    photo -> margin -> stem -> relu3_1 -> to 1/8, a residual block -> styled as relu4_1
+          -> a residual block -> up, joined with relu3_1 (1/4) of the photo -> styled as relu3_1
           -> up, joined with relu2_1 (1/2) of the photo -> styled as relu2_1
           -> up, joined with the photo in the style's colours
           -> added to as much of that photo's detail as the style leaves -> styled as colours
@@ -20,13 +20,13 @@ holds the network to it (`train/pastiche.py`). What else was tried is told in do
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from danqing.atelier.encoders import COMPACT_WIDTHS, VGG
+from danqing.atelier.encoders import COMPACT_WIDTHS
 
 LEARNING_MARGIN, MARGIN = 16, 24
 """px that a picture is continued by on every side, and that are cut away again: while the network learns, and when it
@@ -38,15 +38,25 @@ STYLED = ("rgb", "relu2_1", "relu3_1", "relu4_1")
 WIDTH = 128
 """Channels at 1/8 of the picture's resolution; at the others they are the encoder's."""
 
-BLOCKS = 3
+BLOCKS = 1
 """Residual blocks there, behind the styling."""
 
-BANDS = (8, 2)
-"""px: of the photo in the style's colours, what is finer than these stays by the first of the learnt entries."""
+STEM = 32
+"""Channels of the stem's first convolution, at half the picture's resolution."""
+
+BANDS = ((5, 5), (3,))
+"""px: windows over which the photo in the style's colours is smoothed, one after the other. What is finer than each of
+these two stays by one of the first of the learnt entries."""
+
+SEEN_MEAN, SEEN_DEVIATION = 0.45, 0.225
+"""Of the colours of photographs; what the stem sees is about the one, in units of the other."""
 
 SOFT, LEAST, NEARLY_FLAT = 1e-2, 2e-3, 1e-3
 """Variance that is added before whitening, as a share of the mean one of what is styled and of the style; and the least
 eigenvalue whose root is taken, as a share of the mean one."""
+
+SPARSE = 2
+"""At a half and a quarter of the resolution statistics are taken of so few rows and columns: of every second one."""
 
 STABLE = 1.6977
 """The greatest factor by which a step of Newton and Schulz's iteration may be scaled."""
@@ -109,6 +119,28 @@ class Block(nn.Module):
         return x + found
 
 
+class Stem(nn.Module):
+    """Sees of a photo nearly what the compact encoder sees: learns to (`train/pastiche.py`), at a third of its cost.
+
+    The encoder's first convolutions go over every pixel. These go over squares of 2x2 px, that lie in one place.
+
+    Args:
+        half, quarter: channels of relu2_1 and of relu3_1, at these parts of the resolution.
+    """
+
+    def __init__(self, half: int, quarter: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(12, STEM, 3, padding=1)
+        self.relu2_1 = nn.Conv2d(STEM, half, 3, padding=1)
+        self.relu3_1 = nn.Conv2d(half, quarter, 3, padding=1, stride=2)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Photos (N, 3, H, W), sRGB in 0..1 -> the two layers by name, (N, C, H/2, W/2) and (N, C, H/4, W/4)."""
+        x = F.pixel_unshuffle((x - SEEN_MEAN) / SEEN_DEVIATION, 2)
+        half = F.relu(self.relu2_1(F.relu(self.first(x))))
+        return {"relu2_1": half, "relu3_1": F.relu(self.relu3_1(half))}
+
+
 class Usual(nn.Module):
     """Brings every channel of something to the mean and deviation 0 and 1 that it has over many styles."""
 
@@ -149,10 +181,7 @@ class PasticheNet(nn.Module):
     ) -> None:
         super().__init__()
         full, half, quarter, eighth = encoder_widths[:4]
-        scale = 1 / 0.225  # as `encoders.compact`
-        matrix = tuple(tuple(scale * (row == column) for column in range(3)) for row in range(3))
-        self.encoder = VGG(encoder_widths, last="conv3_1", matrix=matrix, bias=(-2.0, -2.0, -2.0))
-        self.encoder.requires_grad_(requires_grad=False)
+        self.stem = Stem(half, quarter)
         self.styled = dict(zip(STYLED, (3, half, quarter, eighth), strict=True))
         self.usual = nn.ModuleDict({layer: Usual(size) for layer, size in self.styled.items()})
         self.down = Conditional(quarter, width, mirrored=True, stride=2)
@@ -230,7 +259,7 @@ class PasticheNet(nn.Module):
     def paint(self, x: Tensor, vectors: Tensor, *, margin: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The paintings with their margins, and what is promised of them, as `usual`; `rgb` are the photos' colours."""
         x = F.pad(x, (margin,) * 4, mode="reflect" if min(x.shape[2:]) > margin else "replicate")
-        seen = self.encoder(x, ["relu2_1", "relu3_1"])
+        seen = self.stem(x)
         kind = seen["relu3_1"].dtype
         statistics = self.statistics(vectors.float())
         learnt = vectors[:, self.given :, None, None]
@@ -239,12 +268,14 @@ class PasticheNet(nn.Module):
         promised: dict[str, Tensor] = {}
 
         def styled(layer: str, h: Tensor) -> Tensor:
-            promised[layer] = self.usual[layer](moved(h, *statistics[layer]))
+            every = 1 if layer == "relu4_1" else SPARSE
+            promised[layer] = self.usual[layer](moved(h, *statistics[layer], every=every))
             return promised[layer].to(kind)
 
-        tinted = moved(x, *statistics["rgb"])
+        mean, root = statistics["rgb"]
+        tinted = moved(x, mean, root)
         promised["rgb"] = self.usual["rgb"](tinted)
-        quarter, half = (normalized(seen[layer]).to(kind) for layer in ("relu3_1", "relu2_1"))
+        quarter, half = (normalized(seen[layer], every=SPARSE).to(kind) for layer in ("relu3_1", "relu2_1"))
         h = F.relu(self.down(quarter, style))
         h = self.narrow_8(styled("relu4_1", self.near_8(self.block_8(h, style))))
         for block in self.blocks_8:
@@ -255,9 +286,10 @@ class PasticheNet(nn.Module):
         h = styled("relu2_1", self.near_2(F.relu(self.join_2(h, style))))
         h = framed(self.narrow_1(h)) + F.pad(self.link_1(promised["rgb"].to(kind)), (1, 1, 1, 1))
         h = F.relu(self.join_1(h, style))
-        large, middle = (smoothed(tinted, band) for band in BANDS)
+        tinted = tinted - mean[:, :, None, None]
+        large, middle = (smoothed(tinted, windows) for windows in BANDS)
         base = large + coarse * (middle - large) + fine * (tinted - middle)
-        return moved(base + self.out(h).float(), *statistics["rgb"]), promised
+        return moved(base + self.out(h).float(), mean, root), promised
 
 
 def double(x: Tensor) -> Tensor:
@@ -270,31 +302,40 @@ def framed(x: Tensor) -> Tensor:
     return double(F.pad(x, (1, 1, 1, 1)))[:, :, 1:-1, 1:-1]
 
 
-def smoothed(x: Tensor, size: int) -> Tensor:
-    """A picture (N, C, H, W) without what is finer than `size` px, by which its sides can be divided."""
-    return F.interpolate(F.avg_pool2d(x, size), scale_factor=size, mode="bilinear", align_corners=False)
+def smoothed(x: Tensor, windows: Sequence[int]) -> Tensor:
+    """A picture (N, C, H, W) about 0 without what is finer than windows of so many px, with zeros beyond its border."""
+    x = F.pad(x, (sum(side // 2 for side in windows),) * 4)
+    for side in windows:
+        x = F.avg_pool2d(x, side, stride=1)
+    return x
 
 
-def normalized(features: Tensor) -> Tensor:
-    """Every channel with mean 0 and deviation 1, (N, C, h, w) -> float32; one that hardly varies stays small."""
+def normalized(features: Tensor, *, every: int = 1) -> Tensor:
+    """Every channel with mean 0 and deviation 1, (N, C, h, w) -> float32; one that hardly varies stays small.
+
+    These are taken of every so many rows and columns.
+    """
     features = features.float()
-    variance, mean = torch.var_mean(features, dim=(2, 3), keepdim=True, correction=0)
+    variance, mean = torch.var_mean(features[..., ::every, ::every], dim=(2, 3), keepdim=True, correction=0)
     return (features - mean) * torch.rsqrt(variance + 0.01 * variance.mean(1, keepdim=True) + 1e-6)
 
 
-def moved(x: Tensor, mean: Tensor, root: Tensor) -> Tensor:
+def moved(x: Tensor, mean: Tensor, root: Tensor, *, every: int = 1) -> Tensor:
     """Something (N, C, h, w) with the mean (N, C) and the covariance RᵀR of a style, R = `root` (N, C, C); float32.
+
+    Its own are taken of every so many rows and columns.
 
     Of all linear maps it is the one that moves least (Pitie & Kokaram 2007): Rᵀ (R C Rᵀ)^(-1/2) R for the covariance C
     of what is moved. The inverse root is found by Newton and Schulz's iteration, which is made of products only (Higham
     2008, equation 6.35), scaled (`scales`).
     """
     with torch.autocast(x.device.type, enabled=False):
-        flat = x.float().flatten(2)
-        flat = flat - flat.mean(2, keepdim=True)
+        flat, some = x.float().flatten(2), x[..., ::every, ::every].float().flatten(2)
+        ours = some.mean(2, keepdim=True)
+        flat, some = flat - ours, some - ours
         width = flat.shape[1]
         eye = torch.eye(width, dtype=flat.dtype, device=flat.device)
-        covariance = flat @ flat.mT / flat.shape[2]
+        covariance = some @ some.mT / some.shape[2]
         usual = covariance.diagonal(dim1=1, dim2=2).mean(1), root.square().sum((1, 2)) / width
         covariance = covariance + (SOFT * usual[0] + LEAST * usual[1] + 1e-6)[:, None, None] * eye
         both = root @ covariance @ root.mT  # has an inverse root whatever the vector holds

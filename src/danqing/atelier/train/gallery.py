@@ -2,8 +2,9 @@
 
 A recipe and a folder of photographs and paintings go in; a run folder with checkpoints, log and sample sheets comes
 out, and at its end the network, its predictor and the gallery as they ship. The same command goes on from the newest
-checkpoint. First the network learns to paint any photograph like any painting (`any`), then the styles of the recipe
-get vectors of their own (`gallery`), which in the end learn alone (`vectors`).
+checkpoint. First the network's stem learns to see (`stem`), then the network to paint any photograph like any painting
+(`any`); or all but the stem is inherited from an older network. Then the styles of the recipe get vectors of their own
+(`gallery`), which in the end learn alone (`vectors`).
 """
 
 from __future__ import annotations
@@ -25,14 +26,17 @@ from PIL import Image
 from torch import Tensor
 
 from danqing.atelier.encoders import VGG
-from danqing.atelier.train import checkpoints, publish
+from danqing.atelier.train import ancestor, publish
 from danqing.atelier.train.data import U8, Folder, square
 from danqing.atelier.train.loop import Loop, Plan, Report, joined, parted
-from danqing.atelier.train.pastiche import Lesson, Pastiches, Teaching, fresh, seer, stacked
+from danqing.atelier.train.pastiche import Lesson, Pastiches, Sights, Teaching, fresh, seer, stacked
 from danqing.card import LearntStyle
 from danqing.files import sha256
 
 log = logging.getLogger(__name__)
+
+PARTS = ("stem", "any", "gallery", "vectors")
+"""Of a training, in their order."""
 
 SHEET_PHOTOS, SHEET_SIDE = 4, 256
 """Held-out photographs of a sample sheet, and their side in px."""
@@ -44,7 +48,7 @@ class Recipe:
 
     Attributes:
         common: knobs of all parts.
-        parts: the knobs of `any`, `gallery` and `vectors`.
+        parts: the knobs of `stem`, `any`, `gallery` and `vectors`.
         styles: the gallery, a table a style; one with `left_out` is learnt, but does not ship, for the reason it gives.
         holdout: the photographs and paintings that are never trained on.
         sources: where photographs are from, by how their names begin.
@@ -67,7 +71,7 @@ class Recipe:
         """
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         holdout, styles = path.parent / values.pop("holdout"), values.pop("styles")
-        parts = {name: values.pop(name) for name in ("any", "gallery", "vectors")}
+        parts = {name: values.pop(name) for name in PARTS}
         told = {name: values.pop(name) for name in ("sources", "quality")}
         return cls(common=values, parts=parts, styles=styles, holdout=holdout, **told)
 
@@ -136,28 +140,53 @@ class Data:
 def beginning(judge: VGG, lesson: Lesson, *, styles: int = 0) -> Teaching:
     """What is learnt, before it is."""
     torch.manual_seed(lesson.seed)
-    net, predictor = fresh(judge)
+    net, predictor = fresh()
     return Teaching(net, predictor, judge, lesson, styles=styles)
 
 
-def train(recipe: Recipe, data: Data, folder: Path, *, device: str = "cpu") -> Pastiches:
-    """All parts to their end, from where they stand; what was trained, with averaged weights."""
+def train(recipe: Recipe, data: Data, folder: Path, *, begin: Path | None = None, device: str = "cpu") -> Pastiches:
+    """All parts to their end, from where they stand; what was trained, with averaged weights.
+
+    Args:
+        recipe, data: of the training.
+        folder: for checkpoints, logs and sheets.
+        begin: a folder with an older network that ours inherits from, instead of the part `any`.
+        device: that it runs on.
+    """
     judge = seer()
-    first = beginning(judge, recipe.lesson("any"))
+    first = beginning(judge, recipe.lesson("stem"))
     method = Pastiches(first, data.photos, data.paintings)
-    usual = [("painting", number, variant) for number in range(len(data.paintings)) for variant in range(2)]
-    method.accustom(usual)
-    learn(Loop(method, recipe.plan("any"), _made(folder / "any"), device=device), data)
+    sights = Sights(method, batch=recipe.parts["stem"]["photos"])
+    loop = Loop(sights, recipe.plan("stem"), _made(folder / "stem"), device=device)
+    learn(loop, data)
+    stem = loop.averaged()
     second = beginning(judge, recipe.lesson("gallery"), styles=len(recipe.styles))
     method = Pastiches(second, data.photos, data.paintings, gallery=data.gallery)
-    found = checkpoints.latest(folder / "any")
-    if found is not None and checkpoints.latest(_made(folder / "gallery")) is None:
-        second.load_state_dict(averaged(found) | {"table": second.state_dict()["table"]})
-        method.fill_table()
-    loop = Loop(method, recipe.plan("gallery"), folder / "gallery", device=device)
+    known = {}
+    if begin is not None:
+        known = ancestor.inherit(second.net, second.predictor, begin)
+        second.net.stem.load_state_dict(stem)
+    else:
+        second.load_state_dict(anything(recipe, data, folder, stem, device=device) | {"table": second.table})
+    method.fill_table()
+    for place, style in enumerate(recipe.styles):
+        if second.table is not None and style["name"] in known:
+            second.table.data[place] = known[style["name"]]
+    loop = Loop(method, recipe.plan("gallery"), _made(folder / "gallery"), device=device)
     learn(loop, data)
     second.load_state_dict(loop.averaged())
     return vectors(recipe, data, folder, second, device=device)
+
+
+def anything(recipe: Recipe, data: Data, folder: Path, stem: dict[str, Tensor], *, device: str) -> dict[str, Tensor]:
+    """The part in which the network learns to paint like any painting; its averaged weights."""
+    teaching = beginning(seer(), recipe.lesson("any"))
+    method = Pastiches(teaching, data.photos, data.paintings)
+    method.accustom([("painting", number, variant) for number in range(len(data.paintings)) for variant in range(2)])
+    teaching.net.stem.load_state_dict(stem)
+    loop = Loop(method, recipe.plan("any"), _made(folder / "any"), device=device)
+    learn(loop, data)
+    return loop.averaged()
 
 
 def vectors(recipe: Recipe, data: Data, folder: Path, trained: Teaching, *, device: str) -> Pastiches:
@@ -171,16 +200,6 @@ def vectors(recipe: Recipe, data: Data, folder: Path, trained: Teaching, *, devi
     learn(loop, data)
     last.load_state_dict(loop.averaged())
     return method
-
-
-def averaged(found: checkpoints.Checkpoint) -> dict[str, Tensor]:
-    """The averaged weights of a checkpoint."""
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}}
-    for name, value in found.tensors.items():
-        kind, _, rest = name.partition(".")
-        if kind in parts:
-            parts[kind][rest] = value
-    return parts["model"] | parts["average"]
 
 
 def learn(loop: Loop, data: Data) -> None:
@@ -197,7 +216,8 @@ def learn(loop: Loop, data: Data) -> None:
             terms = "  ".join(f"{name} {value:.4f}" for name, value in smooth.items())
             left = report.remaining / 60
             log.info("%s %d/%d  %s  %.0f min left", loop.folder.name, report.step, report.steps, terms, left)
-        if report.step % loop.plan.sample_every == 0 or report.step == report.steps:
+        painted = isinstance(loop.method, Pastiches)
+        if painted and (report.step % loop.plan.sample_every == 0 or report.step == report.steps):
             sheet(loop, data).save(loop.folder / f"sheet-{report.step:08}.png")
 
     loop.run(look)
@@ -277,12 +297,13 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--data", type=Path, required=True, help="a folder with photos/ and paintings/")
     parser.add_argument("--out", type=Path, required=True, help="checkpoints, logs, sheets and the trained network")
+    parser.add_argument("--begin", type=Path, help="a folder with the files of an older network, to inherit from")
     parser.add_argument("--device", default="auto", help="cpu, cuda or mps")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = Recipe.read(args.recipe)
     data = Data.read(args.data, recipe)
-    trained = train(recipe, data, args.out, device=joined(args.device))
+    trained = train(recipe, data, args.out, begin=args.begin, device=joined(args.device))
     if not dist.is_initialized() or dist.get_rank() == 0:
         ship(trained, recipe, data, args.out / "models")
     parted()

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from danqing import catalog
 from danqing.atelier import adopt
 from danqing.atelier.encoders import VGG
-from danqing.atelier.nets.pastiche import LEARNING_MARGIN, PasticheNet, normalized
+from danqing.atelier.nets.pastiche import LEARNING_MARGIN, PasticheNet, Stem, normalized
 from danqing.atelier.nets.predictor import LAYERS, Predictor, given, statistics
 from danqing.atelier.train import motion
 from danqing.atelier.train.data import U8, Feeder, Pictures, crop, log_uniform, order, places
@@ -131,7 +131,8 @@ class Lesson:
         seed: decides all crops.
         batch: photographs a step.
         crops: their side in px, from which step on.
-        content_weight, style_weight, tv_weight, range_weight, promise_weight, tone_weight: what the terms count.
+        content_weight, style_weight, tv_weight, range_weight, promise_weight, tone_weight, seen_weight: what the terms
+            count.
         temporal_weight: what it counts that the next frame is painted otherwise; 0 = no frames are painted twice.
         photos_as_styles: how often a photograph is the style.
         gallery_share: how often a style of the gallery is.
@@ -147,6 +148,7 @@ class Lesson:
     range_weight: float = 1.0
     promise_weight: float = 0.3
     tone_weight: float = 1.0
+    seen_weight: float = 0.05
     temporal_weight: float = 0.0
     photos_as_styles: float = 0.15
     gallery_share: float = 0.0
@@ -171,8 +173,16 @@ class Judgement:
 
     def see(self, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """Features by the encoder that judges."""
-        features: dict[str, Tensor] = self.seer(x, layers)
+        features: dict[str, Tensor] = self.seer.to(x.device)(x, layers)
         return features
+
+    def overlooked(self, stem: Stem, photos: Tensor) -> Tensor:
+        """How far what a stem sees of photos (N, 3, H, W) is from what the encoder sees; squared, of deviations."""
+        seen = stem(photos)
+        with torch.no_grad():
+            asked = self.see(photos, sorted(seen))
+        gaps = [normalized(features) - normalized(asked[layer]) for layer, features in seen.items()]
+        return torch.stack([gap.square().mean() for gap in gaps]).mean()
 
     def targets(self, styles: Tensor) -> Targets:
         """The statistics of styles (N, 3, H, W) at two sizes."""
@@ -256,8 +266,13 @@ class Teaching(nn.Module):
         whole, promised = self.net.paint(photos, vectors, margin=LEARNING_MARGIN)
         inside = whole[:, :, own, own]
         total, terms = self.judgement(photos, inside, look.targets)
-        more = {"promise": self.broken(whole, promised), "tone": self.tone(whole, promised["rgb"])}
-        weights = {"promise": self.lesson.promise_weight, "tone": self.lesson.tone_weight}
+        lesson = self.lesson
+        more = {
+            "promise": self.broken(whole, promised),
+            "tone": self.tone(whole, promised["rgb"]),
+            "seen": self.judgement.overlooked(self.net.stem, photos),
+        }
+        weights = {"promise": lesson.promise_weight, "tone": lesson.tone_weight, "seen": lesson.seen_weight}
         if motions is not None:
             now, _ = self.net.paint(motion.following(photos, motions), vectors, margin=LEARNING_MARGIN)
             more["temporal"] = motion.flicker(inside, now[:, :, own, own], motions)
@@ -297,11 +312,9 @@ def seer(name: str = "compact") -> VGG:
     return encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def fresh(judge: VGG) -> tuple[PasticheNet, Predictor]:
-    """An untrained network, with the first layers of the encoder that judges, and an untrained predictor."""
+def fresh() -> tuple[PasticheNet, Predictor]:
+    """An untrained network, and an untrained predictor."""
     net = PasticheNet()
-    own = net.encoder.state_dict()
-    net.encoder.load_state_dict({name: value for name, value in judge.state_dict().items() if name in own})
     return net, Predictor(net.neutral())
 
 
@@ -414,6 +427,33 @@ class Pastiches:
         """The gallery's style vectors, (3, P) for each style."""
         with torch.no_grad():
             return [self.teaching.vectors(look) for look in self.gallery()]
+
+
+class Sights:
+    """A method of `loop`: the network's stem learns to see what the encoder sees.
+
+    Args:
+        method: what the network learns by afterwards; its photographs are looked at.
+        batch: photographs a step.
+    """
+
+    def __init__(self, method: Pastiches, *, batch: int, workers: int = 2) -> None:
+        self.model: nn.Module = method.teaching.net.stem
+        self._method, self._batch, self._workers = method, batch, workers
+        self._feeder: Feeder[Tensor] | None = None
+
+    def loss(self, step: int, *, rank: int, world: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The objective of a step; see `loop.Method`."""
+        if self._feeder is None:
+            self._feeder = Feeder(lambda at: self.photos(at, rank=rank, world=world), workers=self._workers)
+        stem, judgement = self._method.teaching.net.stem, self._method.teaching.judgement
+        photos = self._feeder.batch(step).to(stem.first.weight.device).float() / 255
+        gap = judgement.overlooked(stem, photos)
+        return gap, {"seen": gap}
+
+    def photos(self, step: int, *, rank: int = 0, world: int = 1) -> Tensor:
+        """Photographs of a step, uint8 (N, 3, side, side)."""
+        return stacked([self._method.drawn(number)[0] for number in places(step, self._batch, rank=rank, world=world)])
 
 
 def stacked(pictures: Sequence[U8]) -> Tensor:

@@ -233,7 +233,7 @@ def opened(order: Order) -> Pastiches | OneStyle:
         model = Classic(Johnson(family=recipe.losses), seer(loss.encoder), loss, style)
         return OneStyle(model, order.photos, lesson)
     judge = seer("compact")
-    net, predictor = fresh(judge) if recipe.from_scratch else bundled()
+    net, predictor = fresh() if recipe.from_scratch else bundled()
     teaching = Teaching(net, predictor, judge, lesson, styles=len(pictures))
     for value in predictor.parameters():
         value.requires_grad_(False)
