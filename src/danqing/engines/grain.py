@@ -7,12 +7,13 @@ nothing. The relief is irregular, a few px wide, always the same, and repeats to
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from danqing import scratch
+from danqing import machine, scratch
 from danqing.image.fit import resize
 
 F32 = NDArray[np.float32]
@@ -30,19 +31,32 @@ ROWS = 60
 """px: rows that are given it at a time, few enough to stay at hand; `SIDE` is a multiple of them."""
 
 
+LARGE = 1 << 20
+"""Pixels from which on several threads take less time."""
+
+
 def grained(pixels: F32, strength: float) -> F32:
     """Pixels (H, W, 3) in 0..1 with so much of the relief, 0..1, a little of it beyond; in memory colour by colour, as
     networks take them.
     """
     height, width = pixels.shape[:2]
     relief, out = _scaled(AMOUNT * strength), scratch.pixels((3, height, width))
-    for top in range(0, height, ROWS):
+
+    def give(top: int) -> None:
         rows = slice(top, min(height, top + ROWS))
         part = relief[top % SIDE : top % SIDE + rows.stop - rows.start]
         for left in range(0, width, SIDE):
             columns = slice(left, min(width, left + SIDE))
             for colour, plane in enumerate(out):
                 np.add(pixels[rows, columns, colour], part[:, : columns.stop - columns.start], out=plane[rows, columns])
+
+    tops = range(0, height, ROWS)
+    if height * width < LARGE:
+        for top in tops:
+            give(top)
+    else:
+        with ThreadPoolExecutor(machine.cores()) as threads:
+            list(threads.map(give, tops))
     return out.transpose(1, 2, 0)
 
 

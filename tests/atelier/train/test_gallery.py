@@ -1,0 +1,86 @@
+"""The training of the gallery, from its recipe to the files that ship, with a step or two of each part."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="torch is not installed: nothing can be trained")
+pytest.importorskip("onnx", reason="onnx is not installed: nothing can be exported")
+
+from danqing.atelier.train import gallery  # noqa: E402
+from tests import pastiches  # noqa: E402
+
+RECIPE = """
+holdout = "holdout.toml"
+seed = 1
+batch = 1
+save_every = 1
+learning_rate = 1e-3
+[sources]
+p = "a test"
+[quality]
+[stem]
+steps = 2
+photos = 2
+crops = [[0, 64]]
+[any]
+steps = 1
+crops = [[0, 64]]
+[gallery]
+steps = 1
+gallery_share = 1.0
+crops = [[0, 64]]
+[vectors]
+steps = 1
+gallery_share = 1.0
+crops = [[0, 64]]
+[[styles]]
+name = "reeds"
+file = "a.png"
+[[styles]]
+name = "fog"
+file = "b.png"
+left_out = "fog"
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> tuple[gallery.Recipe, gallery.Data]:
+    """A recipe, and its pictures."""
+    rng = np.random.default_rng(0)
+    for folder, names in (("photos", "pqr"), ("paintings", "ab")):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            pixels = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).resize((96, 72)).save(tmp_path / folder / f"{name}.png")
+    rows = ["file\tkind\ttitle\tartist\tdate\tsource\turl"]
+    rows += [f"{name}.png\tpicture\t{name}\tUnknown\t1700\ta test\t" for name in "ab"]
+    (tmp_path / "paintings" / "CREDITS.tsv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "holdout.toml").write_text("photos_modulus = 3\npaintings = []\n")
+    file = tmp_path / "gallery.toml"
+    file.write_text(RECIPE)
+    read = gallery.Recipe.read(file)
+    return read, gallery.Data.read(tmp_path, read)
+
+
+@pytest.mark.parametrize("inherits", [True, False])
+def test_the_recipe_ends_with_files_that_ship(
+    recipe: tuple[gallery.Recipe, gallery.Data], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inherits: bool
+) -> None:
+    monkeypatch.setattr(gallery, "SHEET_PHOTOS", 1)
+    run, older = tmp_path / "run", tmp_path / "older"
+    if inherits:
+        pastiches.published(older)
+    trained = gallery.train(*recipe, run, begin=older if inherits else None)
+    gallery.ship(trained, *recipe, run / "models")
+    card = tomllib.loads((run / "models" / "pastiche.toml").read_text())
+    assert [style["name"] for style in card["styles"]] == ["reeds"]
+    assert (run / "any").exists() is not inherits
+    again = gallery.train(*recipe, run, begin=older if inherits else None)  # goes on from where it stands: the end
+    for name, value in trained.teaching.state_dict().items():
+        torch.testing.assert_close(again.teaching.state_dict()[name], value, atol=0, rtol=0)
