@@ -40,3 +40,10 @@ def test_it_goes_on_beyond_its_side_without_an_edge(monkeypatch: pytest.MonkeyPa
     expected = grain.grained(tall, 1)
     monkeypatch.setattr(scratch, "LARGE", 1)  # on the disk
     np.testing.assert_array_equal(grain.grained(tall, 1), expected)
+
+
+def test_several_threads_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = np.random.default_rng(1).random((3 * grain.ROWS + 7, grain.SIDE + 5, 3), dtype=F32)
+    expected = grain.grained(picture, 1)
+    monkeypatch.setattr(grain, "LARGE", 1)
+    np.testing.assert_array_equal(grain.grained(picture, 1), expected)
