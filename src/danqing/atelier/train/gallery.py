@@ -252,8 +252,8 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def ship(method: Pastiches, recipe: Recipe, data: Data, folder: Path) -> None:
-    """Write network, predictor and gallery as they ship into `folder`."""
+def ship(method: Pastiches, recipe: Recipe, data: Data, folder: Path, *, begin: Path | None = None) -> None:
+    """Write network, predictor and gallery as they ship into `folder`; `begin` as of `train`."""
     folder.mkdir(exist_ok=True)
     trained = method.teaching.eval()
     credit = {row["file"]: row for row in data.credits}
@@ -265,14 +265,17 @@ def ship(method: Pastiches, recipe: Recipe, data: Data, folder: Path) -> None:
         about |= {key: credit[style["file"]][key] for key in ("title", "artist", "date", "source", "url")}
         styles.append(LearntStyle(**about, sha256=sha256(file)))
         vectors[style["name"]] = rows.cpu().numpy()
-    steps = sum(recipe.plan(part).steps for part in recipe.parts)
+    steps = sum(recipe.plan(part).steps for part in PARTS[1 if begin is None else 2 :])
+    origin = f"danqing's own, trained by recipes/gallery.toml, {steps} steps of {recipe.common['batch']} pictures"
+    if begin is not None:
+        origin += f", from the network before it ({sha256(begin / 'pastiche.onnx')[:12]})"
     publish.pastiche(
         trained.net,
         trained.predictor,
         vectors,
         styles,
         folder,
-        origin=f"danqing's own, trained by recipes/gallery.toml, {steps} steps of {recipe.common['batch']} pictures",
+        origin=origin,
         teacher="compact, danqing's own",
         data=f"{len(data.photos)} photographs and {len(data.paintings)} public-domain paintings, listed with their "
         "sha256 in recipes/gallery.tsv",
@@ -305,7 +308,7 @@ def main() -> None:
     data = Data.read(args.data, recipe)
     trained = train(recipe, data, args.out, begin=args.begin, device=joined(args.device))
     if not dist.is_initialized() or dist.get_rank() == 0:
-        ship(trained, recipe, data, args.out / "models")
+        ship(trained, recipe, data, args.out / "models", begin=args.begin)
     parted()
 
 
