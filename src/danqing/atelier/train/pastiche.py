@@ -267,12 +267,11 @@ class Teaching(nn.Module):
         inside = whole[:, :, own, own]
         total, terms = self.judgement(photos, inside, look.targets)
         lesson = self.lesson
-        more = {
-            "promise": self.broken(whole, promised),
-            "tone": self.tone(whole, promised["rgb"]),
-            "seen": self.judgement.overlooked(self.net.stem, photos),
-        }
-        weights = {"promise": lesson.promise_weight, "tone": lesson.tone_weight, "seen": lesson.seen_weight}
+        more = {"promise": self.broken(whole, promised), "tone": self.tone(whole, promised["rgb"])}
+        weights = {"promise": lesson.promise_weight, "tone": lesson.tone_weight}
+        if self.net.stem.first.weight.requires_grad:
+            more["seen"] = self.judgement.overlooked(self.net.stem, photos)
+            weights["seen"] = lesson.seen_weight
         if motions is not None:
             now, _ = self.net.paint(motion.following(photos, motions), vectors, margin=LEARNING_MARGIN)
             more["temporal"] = motion.flicker(inside, now[:, :, own, own], motions)
