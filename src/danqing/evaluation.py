@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from danqing import catalog, engines, inputs, quality
 from danqing.commission import prepare
 from danqing.errors import BadInput, DanqingError, UsageError
 from danqing.files import sha256, shown
 from danqing.image import mask
-from danqing.image.fit import fit
+from danqing.image.fit import fit, square
 from danqing.judge import Judge, compact_encoder, features
 from danqing.messages import text
 from danqing.picture import Picture
@@ -28,7 +27,7 @@ from danqing.picture.formats import by_suffix
 from danqing.quality import FAILED_CONTENT, Score
 
 EQUIVALENT_SIDE = 256
-"""px: side of the middle squares for which equivalent steps are counted."""
+"""px: equivalent steps are counted of the middle squares of photographs, reduced to this side."""
 
 OnProgress = Callable[[int, int], None]
 """Called with the pictures that are judged and that there are."""
@@ -94,7 +93,7 @@ def evaluate(
         paintings: a folder with the works that were learnt from; those of the user's own trainings are found without.
         count: photographs, spread evenly over the folder.
         size: px, long side at which they are painted.
-        equivalent: for so many photographs a style, count equivalent steps too (needs torch).
+        equivalent: for so many photographs a style, count equivalent steps too, at 256 px (needs torch).
 
     Raises:
         UsageError: no such style or network, or one that no network has learnt.
@@ -102,9 +101,11 @@ def evaluate(
     """
     entries = [entry for name in names for entry in named(name)]
     originals = found([entry.name for entry in entries], paintings)
-    pictures = [fit(picture, size=size) for picture in photographs(Path(photos), count)]
+    taken = photographs(Path(photos), count)
+    pictures = [fit(picture, size=size) for picture in taken]
+    squares = [fit(square(picture), size=EQUIVALENT_SIDE) for picture in taken[:equivalent]]
     verdicts = []
-    done, total = 0, len(entries) * (len(pictures) + len(pictures[:equivalent]))
+    done, total = 0, len(entries) * (len(pictures) + len(squares))
 
     def tell() -> None:
         nonlocal done
@@ -120,7 +121,7 @@ def evaluate(
             scores.append(judge.score(painting))
             baselines.append(judge.baseline())
             tell()
-        for photo in pictures[:equivalent]:
+        for photo in squares:
             steps.append(equivalent_steps(photo, originals[entry.name], entry.name))
             tell()
         verdicts.append(
@@ -243,16 +244,8 @@ def photographs(folder: Path, count: int) -> list[Picture]:
 
 
 def equivalent_steps(photo: Picture, original: Picture, style: str) -> int:
-    """Steps of optimisation that reach what the network paints of the middle of a photo."""
-    middle = middle_of(photo.pixels)
-    painting = prepare(Picture(pixels=middle), style, engine="fast").paint().picture.pixels
+    """Steps of optimisation that reach what the network paints of a photo."""
+    painting = prepare(photo, style, engine="fast").paint().picture.pixels
     seen = mask.flatten(fit(original, size=512))
-    steps: int = engines.verb("equivalent")(middle, seen, painting)
+    steps: int = engines.verb("equivalent")(photo.pixels, seen, painting)
     return steps
-
-
-def middle_of(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The middle square of a picture, `EQUIVALENT_SIDE` px or as large as there is."""
-    side = min(EQUIVALENT_SIDE, *pixels.shape[:2]) // 8 * 8
-    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
-    return np.ascontiguousarray(pixels[top : top + side, left : left + side])

@@ -15,7 +15,7 @@ from danqing.atelier.nets.pastiche import BANDS, Conditional, PasticheNet  # noq
 from danqing.atelier.nets.predictor import Predictor  # noqa: E402
 from danqing.atelier.train import ancestor, publish  # noqa: E402
 from danqing.card import LearntStyle  # noqa: E402
-from tests.pastiches import drawn  # noqa: E402
+from tests.pastiches import drawn, published  # noqa: E402
 
 
 def numbered(places: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -66,3 +66,23 @@ def test_entries_of_layers_that_are_gone_are_left_out(older: tuple[PasticheNet, 
     stats = torch.randn(2, len(his.mean))
     with torch.no_grad():
         torch.testing.assert_close(predictor(stats), his(stats)[:, places], atol=0.02, rtol=0.02)
+
+
+def test_a_network_of_the_same_form_is_taken_over_with_its_stem(tmp_path: Path) -> None:
+    theirs, his = drawn(seed=3)
+    published(tmp_path)
+    net, predictor = drawn(seed=9)
+    assert ancestor.sees(tmp_path)
+    ancestor.inherit(net, predictor, tmp_path)
+    photo, stats = torch.rand(1, 3, 32, 32), torch.randn(2, len(his.mean))
+    with torch.no_grad():
+        for layer, seen in theirs.stem(photo).items():
+            torch.testing.assert_close(net.stem(photo)[layer], seen, atol=0.02, rtol=0.02)
+        torch.testing.assert_close(predictor(stats), his(stats), atol=0.02, rtol=0.02)
+
+
+def test_it_is_known_whether_there_is_a_stem(tmp_path: Path) -> None:
+    published(tmp_path)
+    graph = tmp_path / "pastiche.onnx"
+    graph.write_bytes(graph.read_bytes().replace(b"stem.first.weight", b"root.first.weight"))
+    assert not ancestor.sees(tmp_path)

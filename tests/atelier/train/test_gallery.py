@@ -68,19 +68,33 @@ def recipe(tmp_path: Path) -> tuple[gallery.Recipe, gallery.Data]:
     return read, gallery.Data.read(tmp_path, read)
 
 
-@pytest.mark.parametrize("inherits", [True, False])
+@pytest.mark.parametrize(
+    ("begins", "parts"),
+    [
+        ("anew", {"stem", "any", "gallery", "vectors"}),
+        ("from an older form", {"stem", "gallery", "vectors"}),
+        ("from a network of today's form", {"gallery", "vectors"}),
+    ],
+)
 def test_the_recipe_ends_with_files_that_ship(
-    recipe: tuple[gallery.Recipe, gallery.Data], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inherits: bool
+    recipe: tuple[gallery.Recipe, gallery.Data],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    begins: str,
+    parts: set[str],
 ) -> None:
     monkeypatch.setattr(gallery, "SHEET_PHOTOS", 1)
     run, older = tmp_path / "run", tmp_path / "older"
-    if inherits:
+    if begins != "anew":
         pastiches.published(older)
-    trained = gallery.train(*recipe, run, begin=older if inherits else None)
+    if begins == "from an older form":
+        monkeypatch.setattr(gallery.ancestor, "sees", lambda folder: False)
+    begin = older if begins != "anew" else None
+    trained = gallery.train(*recipe, run, begin=begin)
+    assert {path.name for path in run.iterdir()} == parts
     gallery.ship(trained, *recipe, run / "models")
     card = tomllib.loads((run / "models" / "pastiche.toml").read_text())
     assert [style["name"] for style in card["styles"]] == ["reeds"]
-    assert (run / "any").exists() is not inherits
-    again = gallery.train(*recipe, run, begin=older if inherits else None)  # goes on from where it stands: the end
+    again = gallery.train(*recipe, run, begin=begin)  # goes on from where it stands: the end
     for name, value in trained.teaching.state_dict().items():
         torch.testing.assert_close(again.teaching.state_dict()[name], value, atol=0, rtol=0)

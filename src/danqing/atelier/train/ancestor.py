@@ -53,6 +53,11 @@ def inherit(net: PasticheNet, predictor: Predictor, folder: Path, *, name: str =
     return {style: _tensor(rows[:, net.given :][:, entries]) for style, rows in vectors.items()}
 
 
+def sees(folder: Path, *, name: str = "pastiche") -> bool:
+    """Whether an older network has a stem of today's form, that ours can take over with the rest."""
+    return "stem.first.weight" in adopt.arrays_of((folder / f"{name}.onnx").read_bytes(), name)
+
+
 def kept(net: PasticheNet, stored: Weights) -> NDArray[np.intp]:
     """Where in the learnt entries of an older network, whose weights are `stored`, those of ours stand."""
     blocks = 1 + max(int(found[1]) for key in stored if (found := re.match(r"blocks_8\.(\d+)\.", key)))

@@ -154,19 +154,15 @@ def train(recipe: Recipe, data: Data, folder: Path, *, begin: Path | None = None
         device: that it runs on.
     """
     judge = seer()
-    first = beginning(judge, recipe.lesson("stem"))
-    method = Pastiches(first, data.photos, data.paintings)
-    sights = Sights(method, batch=recipe.parts["stem"]["photos"])
-    loop = Loop(sights, recipe.plan("stem"), _made(folder / "stem"), device=device)
-    learn(loop, data)
-    stem = loop.averaged()
     second = beginning(judge, recipe.lesson("gallery"), styles=len(recipe.styles))
     method = Pastiches(second, data.photos, data.paintings, gallery=data.gallery)
     known = {}
     if begin is not None:
         known = ancestor.inherit(second.net, second.predictor, begin)
-        second.net.stem.load_state_dict(stem)
-    else:
+    if begin is None or not ancestor.sees(begin):
+        second.net.stem.load_state_dict(sight(recipe, data, folder, device=device))
+    if begin is None:
+        stem = second.net.stem.state_dict()
         second.load_state_dict(anything(recipe, data, folder, stem, device=device) | {"table": second.table})
     method.fill_table()
     for place, style in enumerate(recipe.styles):
@@ -176,6 +172,15 @@ def train(recipe: Recipe, data: Data, folder: Path, *, begin: Path | None = None
     learn(loop, data)
     second.load_state_dict(loop.averaged())
     return vectors(recipe, data, folder, second, device=device)
+
+
+def sight(recipe: Recipe, data: Data, folder: Path, *, device: str) -> dict[str, Tensor]:
+    """The part in which the network's stem learns to see; its averaged weights."""
+    method = Pastiches(beginning(seer(), recipe.lesson("stem")), data.photos, data.paintings)
+    sights = Sights(method, batch=recipe.parts["stem"]["photos"])
+    loop = Loop(sights, recipe.plan("stem"), _made(folder / "stem"), device=device)
+    learn(loop, data)
+    return loop.averaged()
 
 
 def anything(recipe: Recipe, data: Data, folder: Path, stem: dict[str, Tensor], *, device: str) -> dict[str, Tensor]:

@@ -269,7 +269,7 @@ class Teaching(nn.Module):
         lesson = self.lesson
         more = {"promise": self.broken(whole, promised), "tone": self.tone(whole, promised["rgb"])}
         weights = {"promise": lesson.promise_weight, "tone": lesson.tone_weight}
-        if self.net.stem.first.weight.requires_grad:
+        if lesson.seen_weight and self.net.stem.first.weight.requires_grad:
             more["seen"] = self.judgement.overlooked(self.net.stem, photos)
             weights["seen"] = lesson.seen_weight
         if motions is not None:
