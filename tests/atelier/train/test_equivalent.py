@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 import pytest
 
@@ -45,3 +47,13 @@ def test_what_the_search_comes_by_is_found_where_it_lies(steps: int) -> None:
 
 def test_what_no_search_reaches_takes_as_many_as_are_allowed() -> None:
     assert equivalent.steps(PHOTO, PHOTO, PHOTO, limit=4) == 4
+
+
+def test_a_factor_changes_the_way_but_not_what_is_told() -> None:
+    aim = equivalent.Aim(PHOTO, STYLE)
+    plain, louder = (list(islice(aim.search(factor=factor), 6)) for factor in (1.0, 1e4))
+    for found in (plain, louder):
+        for value, x in found:
+            assert value == pytest.approx(float(aim(x)[0].detach()), rel=1e-4)
+    assert plain[0][0] == pytest.approx(louder[0][0], rel=1e-5)
+    assert not torch.equal(plain[5][1], louder[5][1])

@@ -8,6 +8,7 @@ after each, needs to bring the training's objective to the painting's value.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -23,33 +24,55 @@ HISTORY = 20
 F32 = NDArray[np.float32]
 
 
-def steps(photo: F32, style: F32, painting: F32, *, limit: int = 500) -> int:
-    """The steps, at most `limit`, to reach a painting; (H, W, 3) in 0..1 each, photo and painting of one size.
+class Aim:
+    """What a search is after: the objective that the gallery's styles were taught by, and users' are polished by.
 
-    The objective is the one that the gallery's styles were taught by, and users' are polished by.
+    Args:
+        photo, style: (H, W, 3) in 0..1.
     """
-    judgement = Judgement(seer(), LESSON)
-    content = tensor(photo)
-    targets = judgement.targets(tensor(style))
+
+    def __init__(self, photo: F32, style: F32) -> None:
+        self.judgement = Judgement(seer(), LESSON)
+        self.content = tensor(photo)
+        self.targets = self.judgement.targets(tensor(style))
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The objective of a picture (1, 3, H, W), and its terms."""
+        return self.judgement(self.content, x, self.targets)
+
+    def search(self, *, factor: float = 1.0) -> Iterator[tuple[float, Tensor]]:
+        """Plain L-BFGS from white noise: before each step the objective, and the picture (1, 3, H, W) that has it.
+
+        It ends where the objective is no longer finite. Times a `factor` the objective has the same pictures, but
+        L-BFGS without a line search goes other ways: where the curvature is negative its step is the gradient itself.
+        """
+        x = torch.rand(self.content.shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        descent = torch.optim.LBFGS([x], max_iter=1, history_size=HISTORY)
+
+        def value() -> Tensor:
+            descent.zero_grad()
+            loss = factor * self(x)[0]
+            loss.backward()  # type: ignore[no-untyped-call]
+            return loss
+
+        while True:
+            before = x.detach().clone()
+            reached = float(descent.step(value).detach()) / factor  # type: ignore[no-untyped-call]
+            if not math.isfinite(reached):  # it has burst, and comes nowhere any more
+                return
+            yield reached, before
+            with torch.no_grad():
+                x.clamp_(0, 1)
+
+
+def steps(photo: F32, style: F32, painting: F32, *, limit: int = 500) -> int:
+    """The steps, at most `limit`, to reach a painting; (H, W, 3) in 0..1 each, photo and painting of one size."""
+    aim = Aim(photo, style)
     with torch.no_grad():
-        wanted = float(judgement(content, tensor(painting), targets)[0])
-    x = torch.rand(content.shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    search = torch.optim.LBFGS([x], max_iter=1, history_size=HISTORY)
-
-    def value() -> Tensor:
-        search.zero_grad()
-        loss = judgement(content, x, targets)[0]
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    for step in range(limit):
-        reached = float(search.step(value).detach())  # type: ignore[no-untyped-call]
-        if reached <= wanted:  # the value before this step
+        wanted = float(aim(tensor(painting))[0])
+    for step, (reached, _) in zip(range(limit), aim.search(), strict=False):
+        if reached <= wanted:
             return step
-        if not math.isfinite(reached):  # it has burst, and comes nowhere any more
-            break
-        with torch.no_grad():
-            x.clamp_(0, 1)
     return limit
 
 
