@@ -218,6 +218,13 @@ def work(name: str, parts: Mapping[str, LearntStyle] | None = None) -> Picture:
     return Picture(pixels=np.ascontiguousarray(parts[name].part(painting.pixels))) if parts else painting
 
 
+def gallery_works() -> dict[str, LearntStyle]:
+    """The styles of the gallery, each by the work of the development data that it is learnt from."""
+    with (SHARED / "data" / "paintings" / "CREDITS.tsv").open(encoding="utf-8", newline="") as stream:
+        files = {row["title"]: Path(row["file"]).stem for row in csv.DictReader(stream, delimiter="\t")}
+    return {files[style.title]: style for style in catalog.card("pastiche").styles}
+
+
 def opened(photo: str) -> Picture:
     """A photograph of the development data, its long side at `SIZE`."""
     return fit(Picture.load(SHARED / "data" / "photos" / f"{photo}.jpg"), size=SIZE, width=None, enlarge=True)
@@ -225,9 +232,7 @@ def opened(photo: str) -> Picture:
 
 def gallery(keep: Path | None, lite: str | None) -> bool:
     """The bars of the gallery; whether they hold."""
-    with (SHARED / "data" / "paintings" / "CREDITS.tsv").open(encoding="utf-8", newline="") as stream:
-        files = {row["title"]: Path(row["file"]).stem for row in csv.DictReader(stream, delimiter="\t")}
-    styles = {files[style.title]: style for style in catalog.card("pastiche").styles}
+    styles = gallery_works()
     photos, paintings = exam(40), list(styles)
     pairs = [(name, paintings[(3 * n + k) % len(paintings)]) for n, name in enumerate(photos) for k in range(3)]
 
@@ -314,10 +319,9 @@ def polish(keep: Path | None) -> bool:
             rows.append([middles(found[way]) for way in ("predicted", "polished")])
             cells = " | ".join("{:.3f}, {:.3f}, {:.3f}".format(*cell) for cell in rows[-1])
             print(f"| {name} | {cells} |", flush=True)
-        with (SHARED / "data" / "paintings" / "CREDITS.tsv").open(encoding="utf-8", newline="") as stream:
-            files = {row["title"]: Path(row["file"]).stem for row in csv.DictReader(stream, delimiter="\t")}
-        for style in catalog.card("pastiche").styles:
-            painting = work(files[style.title], {files[style.title]: style})
+        works = gallery_works()
+        for name, style in works.items():
+            painting = work(name, works)
             for photo_name in photos:
                 photo = opened(photo_name)
                 painted = danqing.paint(photo, style.name, size=SIZE).picture

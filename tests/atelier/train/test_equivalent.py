@@ -11,6 +11,7 @@ pytest.importorskip("torch", reason="torch is not installed")
 
 import torch
 
+from danqing.atelier.nets.predictor import LAYERS
 from danqing.atelier.train import equivalent
 from danqing.atelier.train.pastiche import Judgement, seer
 from danqing.atelier.train.polish import LESSON
@@ -57,3 +58,15 @@ def test_a_factor_changes_the_way_but_not_what_is_told() -> None:
             assert value == pytest.approx(float(aim(x)[0].detach()), rel=1e-4)
     assert plain[0][0] == pytest.approx(louder[0][0], rel=1e-5)
     assert not torch.equal(plain[5][1], louder[5][1])
+
+
+def test_the_style_term_is_the_mean_of_what_layers_tell_and_few_positions_tell_nothing() -> None:
+    aim, x = equivalent.Aim(PHOTO, STYLE), equivalent.tensor(PHOTO)
+    found = [aim.judgement.see(size, LAYERS) for size in (x, torch.nn.functional.avg_pool2d(x, 2))]
+    distances = aim.judgement.distances(found, aim.targets)
+    assert set(distances) == {f"{layer}{size}" for layer in LAYERS for size in ("", "/2")} - {
+        "relu5_1",
+        "relu4_1/2",
+        "relu5_1/2",
+    }
+    assert float(torch.cat(list(distances.values())).mean()) == pytest.approx(float(aim(x)[1]["style"]), rel=1e-6)

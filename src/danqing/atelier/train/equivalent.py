@@ -2,7 +2,7 @@
 
 A photo, a style and a painting go in, a number of steps comes out, as Johnson et al. (2016) count them in section 4.1
 and figure 5: the steps that plain L-BFGS, from white noise, on one scale and in float32, its picture clipped to 0..1
-after each, needs to bring the training's objective to the painting's value.
+after each, needs to bring the training's objective to the painting's value. Which network painted is not known here.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ class Aim:
     def search(self, *, factor: float = 1.0) -> Iterator[tuple[float, Tensor]]:
         """Plain L-BFGS from white noise: before each step the objective, and the picture (1, 3, H, W) that has it.
 
-        It ends where the objective is no longer finite. Times a `factor` the objective has the same pictures, but
-        L-BFGS without a line search goes other ways: where the curvature is negative its step is the gradient itself.
+        It ends where the objective is no longer finite. A `factor` that the objective is searched with leaves every
+        picture its rank, but L-BFGS without a line search goes another way: where it has found no positive curvature
+        yet, its step is the gradient itself.
         """
         x = torch.rand(self.content.shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
         descent = torch.optim.LBFGS([x], max_iter=1, history_size=HISTORY)

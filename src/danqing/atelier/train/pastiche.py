@@ -195,6 +195,18 @@ class Judgement:
         large, small = ({layer: mean_and_covariance(features[layer]) for layer in LAYERS} for features in found)
         return large, small
 
+    def distances(self, found: Sequence[Mapping[str, Tensor]], targets: Targets) -> dict[str, Tensor]:
+        """How far the style of features is, found at two sizes, {layer: (N, C, h, w)} each: (N,) by size and layer.
+
+        The names are those of `LAYERS`, with "/2" behind them at the smaller size; those of few positions are left out.
+        """
+        return {
+            f"{layer}{size}": style_distance(mean_and_covariance(features[layer]), target[layer])
+            for size, features, target in zip(("", "/2"), found, targets, strict=True)
+            for layer in LAYERS
+            if features[layer].shape[2] * features[layer].shape[3] >= POSITIONS
+        }
+
     def __call__(self, photos: Tensor, painted: Tensor, targets: Targets) -> tuple[Tensor, dict[str, Tensor]]:
         """The objective and its terms for photos and what was painted of them, (N, 3, H, W) each in 0..1."""
         with torch.no_grad():
@@ -202,12 +214,7 @@ class Judgement:
         seen = self.see(painted, sorted({*CONTENT, *LAYERS}))
         smaller = self.see(F.avg_pool2d(painted, 2), LAYERS)
         content = [0.5 * (normalized(seen[layer]) - asked[layer]).square().mean() for layer in CONTENT]
-        style = [
-            style_distance(mean_and_covariance(features[layer]), target[layer]).mean()
-            for features, target in zip((seen, smaller), targets, strict=True)
-            for layer in LAYERS
-            if features[layer].shape[2] * features[layer].shape[3] >= POSITIONS
-        ]
+        style = [distance.mean() for distance in self.distances((seen, smaller), targets).values()]
         down, right = painted[:, :, 1:] - painted[:, :, :-1], painted[..., 1:] - painted[..., :-1]
         terms = {
             "content": torch.stack(content).mean(),
