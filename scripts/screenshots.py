@@ -1,7 +1,7 @@
 """The pictures of the studio in docs/images: python scripts/screenshots.py PHOTO [STYLE ...]
 
-Opens a studio of its own and Chromium (Debian: apt install chromium; pip install playwright), paints the photo and
-takes the page wide and light, wide and dark with a region, and as on a phone in Chinese.
+Opens a studio of its own and Chromium (Debian: apt install chromium fonts-noto-cjk; pip install playwright), paints the
+photo and takes the page wide and light, wide and dark with a region, and as on a phone in Chinese.
 """
 
 from __future__ import annotations
