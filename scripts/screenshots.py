@@ -1,4 +1,6 @@
-"""The pictures of the studio in docs/images: python scripts/screenshots.py PHOTO [STYLE ...]
+"""The pictures of the studio in docs/images.
+
+    python scripts/screenshots.py PHOTO [STYLE ...]
 
 Opens a studio of its own and Chromium (Debian: apt install chromium fonts-noto-cjk; pip install playwright), paints the
 photo and takes the page wide and light, wide and dark with a region, and as on a phone in Chinese.
@@ -6,6 +8,7 @@ photo and takes the page wide and light, wide and dark with a region, and as on 
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -70,8 +73,11 @@ def region(page: Page) -> None:
 
 def main() -> None:
     """Take them all."""
-    photo = Path(sys.argv[1])
-    styles = sys.argv[2:] or STYLES
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photo", type=Path)
+    parser.add_argument("styles", nargs="*", default=STYLES, metavar="STYLE", help="one for light, one for the others")
+    args = parser.parse_args()
+    photo, styles = args.photo, args.styles
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "danqing", "studio", "--no-browser", "--port", "0", "--folder", folder]
