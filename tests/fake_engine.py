@@ -43,13 +43,13 @@ class FakeStylizer:
     ) -> Pastiche:
         call = {"content": content, "styles": styles, "recipe": recipe, "prior": prior, "weights": self.encoder_weights}
         self.calls.append(SimpleNamespace(**call))
-        if "FAKE_MARK" in os.environ:
-            Path(os.environ["FAKE_MARK"]).touch()
         total = sum(s.weight for s in styles)
         colour = sum(np.float32(s.weight / total) * s.source.pixels.mean(axis=(0, 1)) for s in styles)
         begin = prior.picture.pixels if prior else content.pixels
         pixels, losses, complete = begin, [], True
         for number in range(1, recipe.steps + 1):
+            if "FAKE_MARK" in os.environ:
+                Path(f"{os.environ['FAKE_MARK']}.{number}").touch()
             time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
             share = np.float32(recipe.strength * number / recipe.steps)
             pixels = ((1 - share) * begin + share * colour).astype(np.float32)
