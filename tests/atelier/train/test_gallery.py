@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,7 @@ def recipe(tmp_path: Path) -> tuple[gallery.Recipe, gallery.Data]:
         ("anew", {"stem", "any", "gallery", "vectors"}),
         ("from an older form", {"stem", "gallery", "vectors"}),
         ("from a network of today's form", {"gallery", "vectors"}),
+        ("from a network that stays", {"vectors"}),
     ],
 )
 def test_the_recipe_ends_with_files_that_ship(
@@ -87,6 +89,8 @@ def test_the_recipe_ends_with_files_that_ship(
     run, older = tmp_path / "run", tmp_path / "older"
     if begins != "anew":
         pastiches.published(older)
+    if begins == "from a network that stays":
+        recipe = replace(recipe[0], begin_at="vectors"), recipe[1]
     if begins == "from an older form":
         monkeypatch.setattr(gallery.ancestor, "sees", lambda folder: False)
     begin = older if begins != "anew" else None
@@ -98,3 +102,16 @@ def test_the_recipe_ends_with_files_that_ship(
     again = gallery.train(*recipe, run, begin=begin)  # goes on from where it stands: the end
     for name, value in trained.teaching.state_dict().items():
         torch.testing.assert_close(again.teaching.state_dict()[name], value, atol=0, rtol=0)
+
+
+def test_in_the_end_nothing_learns_but_a_shift_of_each_style(
+    recipe: tuple[gallery.Recipe, gallery.Data], tmp_path: Path
+) -> None:
+    """The same for its three brushes."""
+    trained = gallery.train(*recipe, tmp_path / "run").teaching
+    shifts = dict(trained.named_parameters())["shifts"]
+    assert [name for name, one in trained.named_parameters() if one.requires_grad] == ["shifts"]
+    assert shifts.shape[:2] == (2, 1) and (shifts.abs().amax((1, 2)) > 0).any()
+    rows, before = trained.rows(), trained.table
+    assert rows is not None and before is not None
+    torch.testing.assert_close(rows, before + shifts.expand(-1, 3, -1), atol=0, rtol=0)

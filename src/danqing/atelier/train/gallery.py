@@ -23,7 +23,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from danqing.atelier.encoders import VGG
 from danqing.atelier.train import ancestor, publish
@@ -53,6 +53,7 @@ class Recipe:
         holdout: the photographs and paintings that are never trained on.
         sources: where photographs are from, by how their names begin.
         quality: what was measured of it, for the card.
+        begin_at: the part that is learnt first where there is an older network, `gallery` or `vectors`.
     """
 
     common: dict[str, Any]
@@ -61,6 +62,7 @@ class Recipe:
     holdout: Path
     sources: dict[str, str]
     quality: dict[str, float | str]
+    begin_at: str = "gallery"
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
@@ -73,7 +75,8 @@ class Recipe:
         holdout, styles = path.parent / values.pop("holdout"), values.pop("styles")
         parts = {name: values.pop(name) for name in PARTS}
         told = {name: values.pop(name) for name in ("sources", "quality")}
-        return cls(common=values, parts=parts, styles=styles, holdout=holdout, **told)
+        begin_at = values.pop("begin_at", "gallery")
+        return cls(common=values, parts=parts, styles=styles, holdout=holdout, begin_at=begin_at, **told)
 
     def plan(self, part: str) -> Plan:
         """How long and how fast a part is learnt."""
@@ -150,7 +153,8 @@ def train(recipe: Recipe, data: Data, folder: Path, *, begin: Path | None = None
     Args:
         recipe, data: of the training.
         folder: for checkpoints, logs and sheets.
-        begin: a folder with an older network that ours inherits from, instead of the part `any`.
+        begin: a folder with an older network that ours inherits from, in place of the parts before `begin_at`; the stem
+            is learnt anew where that has none of today's form.
         device: that it runs on.
     """
     judge = seer()
@@ -168,9 +172,10 @@ def train(recipe: Recipe, data: Data, folder: Path, *, begin: Path | None = None
     for place, style in enumerate(recipe.styles):
         if second.table is not None and style["name"] in known:
             second.table.data[place] = known[style["name"]]
-    loop = Loop(method, recipe.plan("gallery"), _made(folder / "gallery"), device=device)
-    learn(loop, data)
-    second.load_state_dict(loop.averaged())
+    if begin is None or recipe.begin_at == "gallery":
+        loop = Loop(method, recipe.plan("gallery"), _made(folder / "gallery"), device=device)
+        learn(loop, data)
+        second.load_state_dict(loop.averaged())
     return vectors(recipe, data, folder, second, device=device)
 
 
@@ -194,12 +199,31 @@ def anything(recipe: Recipe, data: Data, folder: Path, stem: dict[str, Tensor], 
     return loop.averaged()
 
 
+class Shifted(Teaching):
+    """The gallery's vectors, those of a style shifted alike: what is learnt with one brush serves the others too.
+
+    Args:
+        trained: network, predictor and vectors; they stay as they are.
+        lesson: what is taught.
+    """
+
+    def __init__(self, trained: Teaching, lesson: Lesson) -> None:
+        if trained.table is None:
+            raise TypeError("it has no gallery")
+        styles, _, entries = trained.table.shape
+        super().__init__(trained.net, trained.predictor, trained.judgement.seer, lesson, styles=styles)
+        self.load_state_dict(trained.state_dict())
+        self.requires_grad_(requires_grad=False)
+        self.shifts = nn.Parameter(torch.zeros(styles, 1, entries))
+
+    def rows(self) -> Tensor | None:
+        """As `Teaching.rows`, shifted."""
+        return None if self.table is None else self.table + self.shifts
+
+
 def vectors(recipe: Recipe, data: Data, folder: Path, trained: Teaching, *, device: str) -> Pastiches:
-    """The last part, in which nothing learns but the gallery's vectors."""
-    last = beginning(trained.judgement.seer, recipe.lesson("vectors"), styles=len(recipe.styles))
-    last.load_state_dict(trained.state_dict())
-    for fixed in (last.net, last.predictor):
-        fixed.requires_grad_(requires_grad=False)
+    """The last part, in which nothing learns but a shift of each style's vectors."""
+    last = Shifted(trained, recipe.lesson("vectors"))
     method = Pastiches(last, data.photos, data.paintings, gallery=data.gallery)
     loop = Loop(method, recipe.plan("vectors"), _made(folder / "vectors"), device=device)
     learn(loop, data)
@@ -270,7 +294,7 @@ def ship(method: Pastiches, recipe: Recipe, data: Data, folder: Path, *, begin: 
         about |= {key: credit[style["file"]][key] for key in ("title", "artist", "date", "source", "url")}
         styles.append(LearntStyle(**about, sha256=sha256(file)))
         vectors[style["name"]] = rows.cpu().numpy()
-    steps = sum(recipe.plan(part).steps for part in PARTS[1 if begin is None else 2 :])
+    steps = sum(recipe.plan(part).steps for part in PARTS[1 if begin is None else PARTS.index(recipe.begin_at) :])
     origin = f"danqing's own, trained by recipes/gallery.toml, {steps} steps of {recipe.common['batch']} pictures"
     if begin is not None:
         origin += f", from the network before it ({sha256(begin / 'pastiche.onnx')[:12]})"

@@ -302,12 +302,17 @@ class Teaching(nn.Module):
         painted = F.avg_pool2d(self.net.usual["rgb"](whole), TONE)
         return (painted - F.avg_pool2d(tinted, TONE)).square().mean()
 
+    def rows(self) -> Tensor | None:
+        """The learnt part of the gallery's vectors, (styles, brushes, K); None where there is no gallery."""
+        return self.table
+
     def vectors(self, look: Look) -> Tensor:
         """The style vectors (N, P): the gallery's own, and predicted ones for all others."""
         predicted = torch.cat([look.given, self.predictor(look.stats)], 1)
-        if self.table is None:
+        rows = self.rows()
+        if rows is None:
             return predicted
-        own = torch.cat([look.given, self.table.flatten(0, 1)[look.entries.clamp(min=0)]], 1)
+        own = torch.cat([look.given, rows.flatten(0, 1)[look.entries.clamp(min=0)]], 1)
         return torch.where((look.entries >= 0)[:, None], own, predicted)
 
 
