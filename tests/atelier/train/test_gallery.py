@@ -104,6 +104,12 @@ def test_the_recipe_ends_with_files_that_ship(
         torch.testing.assert_close(again.teaching.state_dict()[name], value, atol=0, rtol=0)
 
 
+def test_only_the_last_two_parts_can_be_begun_with(tmp_path: Path) -> None:
+    (tmp_path / "gallery.toml").write_text('begin_at = "any"\n' + RECIPE)
+    with pytest.raises(ValueError, match="begin_at"):
+        gallery.Recipe.read(tmp_path / "gallery.toml")
+
+
 def test_in_the_end_nothing_learns_but_a_shift_of_each_style(
     recipe: tuple[gallery.Recipe, gallery.Data], tmp_path: Path
 ) -> None:

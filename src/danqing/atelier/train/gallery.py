@@ -3,8 +3,8 @@
 A recipe and a folder of photographs and paintings go in; a run folder with checkpoints, log and sample sheets comes
 out, and at its end the network, its predictor and the gallery as they ship. The same command goes on from the newest
 checkpoint. First the network's stem learns to see (`stem`), then the network to paint any photograph like any painting
-(`any`); or all but the stem is inherited from an older network. Then the styles of the recipe get vectors of their own
-(`gallery`), which in the end learn alone (`vectors`).
+(`any`). Then the styles of the recipe get vectors of their own (`gallery`), which in the end learn alone (`vectors`).
+An older network may take the place of the first parts.
 """
 
 from __future__ import annotations
@@ -70,12 +70,15 @@ class Recipe:
 
         Raises:
             KeyError: a part is missing.
+            ValueError: `begin_at` is no part that can be begun with.
         """
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         holdout, styles = path.parent / values.pop("holdout"), values.pop("styles")
         parts = {name: values.pop(name) for name in PARTS}
         told = {name: values.pop(name) for name in ("sources", "quality")}
         begin_at = values.pop("begin_at", "gallery")
+        if begin_at not in ("gallery", "vectors"):
+            raise ValueError(f"begin_at = {begin_at!r}")
         return cls(common=values, parts=parts, styles=styles, holdout=holdout, begin_at=begin_at, **told)
 
     def plan(self, part: str) -> Plan:
@@ -210,11 +213,10 @@ class Shifted(Teaching):
     def __init__(self, trained: Teaching, lesson: Lesson) -> None:
         if trained.table is None:
             raise TypeError("it has no gallery")
-        styles, _, entries = trained.table.shape
-        super().__init__(trained.net, trained.predictor, trained.judgement.seer, lesson, styles=styles)
-        self.load_state_dict(trained.state_dict())
+        super().__init__(trained.net, trained.predictor, trained.judgement.seer, lesson)
+        self.table = trained.table
         self.requires_grad_(requires_grad=False)
-        self.shifts = nn.Parameter(torch.zeros(styles, 1, entries))
+        self.shifts = nn.Parameter(torch.zeros_like(trained.table[:, :1]))
 
     def rows(self) -> Tensor | None:
         """As `Teaching.rows`, shifted."""
