@@ -14,7 +14,6 @@ import torch
 from danqing.atelier.nets.predictor import LAYERS
 from danqing.atelier.train import equivalent
 from danqing.atelier.train.pastiche import Judgement, seer
-from danqing.atelier.train.polish import LESSON
 from tests.video.films import texture
 
 SIDE = (64, 64)
@@ -23,7 +22,7 @@ PHOTO, STYLE = (texture(SIDE, seed=seed, cell=cell).astype(np.float32) / 255 for
 
 def after(steps: int) -> np.ndarray:
     """Where so many steps from white noise lead."""
-    judgement = Judgement(seer(), LESSON)
+    judgement = Judgement(seer(), equivalent.LESSON)
     targets = judgement.targets(equivalent.tensor(STYLE))
     x = torch.rand((1, 3, *SIDE), generator=torch.Generator().manual_seed(0)).requires_grad_()
     search = torch.optim.LBFGS([x], max_iter=1, history_size=20)

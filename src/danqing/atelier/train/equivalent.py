@@ -15,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from danqing.atelier.train.pastiche import Judgement, seer
-from danqing.atelier.train.polish import LESSON
+from danqing.atelier.train.pastiche import Judgement, Lesson, seer
+
+LESSON = Lesson(seed=0, batch=1, crops=(), style_weight=2.2)
+"""By which the network learnt to paint the gallery (recipes/gallery.toml), as far as it judges a picture by itself."""
 
 HISTORY = 20
 """Steps that L-BFGS remembers."""
@@ -25,7 +27,7 @@ F32 = NDArray[np.float32]
 
 
 class Aim:
-    """What a search is after: the objective that the gallery's styles were taught by, and users' are polished by.
+    """What a search is after: the objective that the network was taught the gallery's styles by, without its tone.
 
     Args:
         photo, style: (H, W, 3) in 0..1.

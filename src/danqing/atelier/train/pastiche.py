@@ -274,8 +274,10 @@ class Teaching(nn.Module):
         inside = whole[:, :, own, own]
         total, terms = self.judgement(photos, inside, look.targets)
         lesson = self.lesson
-        more = {"promise": self.broken(whole, promised), "tone": self.tone(whole, promised["rgb"])}
-        weights = {"promise": lesson.promise_weight, "tone": lesson.tone_weight}
+        more, weights = {"tone": self.tone(whole, promised["rgb"])}, {"tone": lesson.tone_weight}
+        if lesson.promise_weight:
+            more["promise"] = self.broken(whole, promised)
+            weights["promise"] = lesson.promise_weight
         if lesson.seen_weight and self.net.stem.first.weight.requires_grad:
             more["seen"] = self.judgement.overlooked(self.net.stem, photos)
             weights["seen"] = lesson.seen_weight
