@@ -13,7 +13,7 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="torch is not installed: nothing can be trained")
 pytest.importorskip("onnx", reason="onnx is not installed: nothing can be exported")
 
-from danqing.atelier.train import gallery  # noqa: E402
+from danqing.atelier.train import equivalent, gallery  # noqa: E402
 from tests import pastiches  # noqa: E402
 
 RECIPE = """
@@ -121,3 +121,9 @@ def test_in_the_end_nothing_learns_but_a_shift_of_each_style(
     rows, before = trained.rows(), trained.table
     assert rows is not None and before is not None
     torch.testing.assert_close(rows, before + shifts.expand(-1, 3, -1), atol=0, rtol=0)
+
+
+def test_steps_are_counted_by_what_the_network_was_taught() -> None:
+    taught = gallery.Recipe.read(Path(__file__).parents[3] / "recipes" / "gallery.toml").lesson("gallery")
+    for weight in ("content_weight", "style_weight", "tv_weight", "range_weight"):
+        assert getattr(equivalent.LESSON, weight) == getattr(taught, weight), weight

@@ -27,7 +27,7 @@ F32 = NDArray[np.float32]
 
 
 class Aim:
-    """What a search is after: the objective that the network was taught the gallery's styles by, without its tone.
+    """What a search is after: what the network was taught the gallery's styles by, but for tones and promises.
 
     Args:
         photo, style: (H, W, 3) in 0..1.

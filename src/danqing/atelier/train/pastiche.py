@@ -274,17 +274,21 @@ class Teaching(nn.Module):
         inside = whole[:, :, own, own]
         total, terms = self.judgement(photos, inside, look.targets)
         lesson = self.lesson
-        more, weights = {"tone": self.tone(whole, promised["rgb"])}, {"tone": lesson.tone_weight}
+        more: dict[str, Tensor] = {}
+        weights = {
+            "promise": lesson.promise_weight,
+            "tone": lesson.tone_weight,
+            "seen": lesson.seen_weight,
+            "temporal": lesson.temporal_weight,
+        }
         if lesson.promise_weight:
             more["promise"] = self.broken(whole, promised)
-            weights["promise"] = lesson.promise_weight
+        more["tone"] = self.tone(whole, promised["rgb"])
         if lesson.seen_weight and self.net.stem.first.weight.requires_grad:
             more["seen"] = self.judgement.overlooked(self.net.stem, photos)
-            weights["seen"] = lesson.seen_weight
         if motions is not None:
             now, _ = self.net.paint(motion.following(photos, motions), vectors, margin=LEARNING_MARGIN)
             more["temporal"] = motion.flicker(inside, now[:, :, own, own], motions)
-            weights["temporal"] = self.lesson.temporal_weight
         total = total + torch.stack([weights[name] * term for name, term in more.items()]).sum()
         return inside, total, terms | more
 
