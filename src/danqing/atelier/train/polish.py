@@ -51,10 +51,7 @@ ENOUGH = 0.02
 """So much better than the prediction is a shift that is kept: what gains less on eight photographs loses on others."""
 
 LOOKS = 4
-"""How often it is looked which shift is best."""
-
-SHARE = 0.65
-"""Of the seconds, what is left for learning; looking takes the rest."""
+"""How often it is looked which shift is best, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,16 +135,56 @@ class Exam:
             painted: Tensor = teaching.net(self.photos.to(vector.device), vector.expand(len(self.photos), -1))
         return painted.clamp(0, 1)
 
-    def value(self) -> float:
-        """How they are judged, lower is better: not by the objective, which is more easily pleased.
+    def value(self, painted: Tensor) -> float:
+        """How paintings of them are judged, lower is better: not by the objective, which is more easily pleased.
 
         The mean of the middle half of them; one picture that was far off would decide by itself.
         """
-        painted = self.painted().permute(0, 2, 3, 1).cpu().numpy()
-        scores = [judge(picture) for judge, picture in zip(self.judges, painted, strict=True)]
+        shown = painted.permute(0, 2, 3, 1).cpu().numpy()
+        scores = [judge(picture) for judge, picture in zip(self.judges, shown, strict=True)]
         arts = sorted(quality.art(CONTENT_SHARE * score.content, score.style) for score in scores)
         apart = len(arts) // 4
         return float(np.mean(arts[apart : len(arts) - apart]))
+
+
+class Choice:
+    """Which shift is kept: the best one in the exam, and none where none gains `ENOUGH`.
+
+    Args:
+        teaching: whose shift it is; as it stands it is none.
+        exam: that decides.
+
+    Attributes:
+        first: how the exam's photographs are painted without a shift.
+        before, best: how that is judged, and what is best so far; lower is better.
+        kept: the shift that is best.
+        seconds: that a look takes.
+    """
+
+    def __init__(self, teaching: Shifted, exam: Exam) -> None:
+        self.teaching, self.exam = teaching, exam
+        began = time.monotonic()
+        self.first = exam.painted()
+        self.before = self.best = exam.value(self.first)
+        self.seconds = time.monotonic() - began
+        self.kept = teaching.shift.detach().clone()
+
+    def look(self, shift: Tensor) -> None:
+        """At what a shift would paint; it is kept if it is best."""
+        learning = self.teaching.shift.detach().clone()
+        self.teaching.shift.data.copy_(shift)
+        if (value := self.exam.value(self.exam.painted())) < min(self.best, (1 - ENOUGH) * self.before):
+            self.best, self.kept = value, shift.detach().clone()
+        self.teaching.shift.data.copy_(learning)
+
+
+def afforded(left: float, *, step: float, look: float) -> tuple[int, int]:
+    """How many steps and looks there is time for in `left` seconds: looking takes half of them at most.
+
+    The pictures are painted once more at the end, so that a look is paid for that is none.
+    """
+    looks = min(LOOKS, max(1, int(left / (2 * look)) - 1))
+    return max(looks, int((left - (looks + 1) * look) / step)), looks
 
 
 def polish(
@@ -183,46 +220,45 @@ def polish(
     apart = min(EXAM, len(source) // 2) or len(source)
     asked = [source.picture(len(source) - 1 - place) for place in range(apart)]
     held = Held(works)
-    learnt_from = First(source, max(1, len(source) - apart))
     teaching = Shifted(*bundled())
-    method = Pastiches(teaching, learnt_from, held, gallery=held)
+    method = Pastiches(teaching, First(source, max(1, len(source) - apart)), held, gallery=held)
     with tempfile.TemporaryDirectory() as scratch:
         loop = Loop(method, PLAN, Path(scratch), device=joined(device))
-        exam = Exam(method, asked, works, examiner)
-        before, first = exam.value(), exam.painted()
-        best, kept = before, teaching.shift.detach().clone()
+        choice = Choice(teaching, Exam(method, asked, works, examiner))
         loop.plan = replace(PLAN, steps=1 << 20)
         loop.take_step()  # the first one warms up
         tried = time.monotonic()
         loop.take_step()
-        each = time.monotonic() - tried
-        steps = loop.step + max(LOOKS, int(SHARE * (seconds - (time.monotonic() - began)) / each))
+        now = time.monotonic()
+        more, looks = afforded(seconds - (now - began), step=now - tried, look=choice.seconds)
+        steps = loop.step + more
+        looked = {steps - more * place // looks for place in range(looks)}
         loop.plan = replace(PLAN, steps=steps)
 
         def look(report: Report) -> bool:
-            nonlocal best, kept
             late = time.monotonic() - began > seconds
-            if report.step % max(1, steps // LOOKS) == 0 or report.step == steps or late:
-                now = teaching.shift.detach().clone()
-                teaching.shift.data.copy_(loop.average["shift"])
-                if (value := exam.value()) < min(best, (1 - ENOUGH) * before):
-                    best, kept = value, teaching.shift.detach().clone()
-                teaching.shift.data.copy_(now)
+            if report.step in looked or late:
+                choice.look(loop.average["shift"])
             remaining = max(0.0, seconds - (time.monotonic() - began))
-            told = Progress(step=report.step, steps=steps, remaining=remaining, before=before, best=best)
+            told = Progress(step=report.step, steps=steps, remaining=remaining, before=choice.before, best=choice.best)
             going = on_progress is None or on_progress(told) is not False
             return going and not late
 
         loop.run(look)
-    teaching.shift.data.copy_(kept)
+    return polished(choice, works, papers, predicted)
+
+
+def polished(choice: Choice, works: Sequence[U8], papers: Papers, predicted: F32) -> Polished:
+    """The style with the shift that was chosen; arguments as of `polish`."""
+    choice.teaching.shift.data.copy_(choice.kept)
     vectors = predicted.copy()
-    vectors[:, -len(kept) :] += kept.cpu().numpy()
-    rows = [exam.photos, first.cpu(), exam.painted().cpu()]
+    vectors[:, -len(choice.kept) :] += choice.kept.cpu().numpy()
+    rows = [choice.exam.photos, choice.first.cpu(), choice.exam.painted().cpu()]
     pixels = torch.cat([torch.cat(list(row), 2) for row in rows], 1).permute(1, 2, 0).numpy()
     sheet = (pixels * 255).round().astype(np.uint8)
     work = Picture(pixels=works[0].astype(np.float32) / np.float32(255))
     arrays, header = parts(OwnStyle(papers=papers, vectors=vectors, picture=work))
-    return Polished(file=bytes(save(arrays, metadata=header)), before=before, after=best, sheet=sheet)
+    return Polished(file=bytes(save(arrays, metadata=header)), before=choice.before, after=choice.best, sheet=sheet)
 
 
 @dataclass(frozen=True)
