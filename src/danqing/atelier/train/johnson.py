@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from danqing.atelier.encoders import VGG
 from danqing.atelier.nets.johnson import Johnson
 from danqing.atelier.train.data import U8, Feeder, Pictures, crop, order, places
-from danqing.atelier.train.pastiche import Judgement, Lesson, stacked
+from danqing.atelier.train.pastiche import Judgement, Lesson, moved, stacked
 
 GRAMS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 
@@ -67,7 +67,8 @@ class Classic(nn.Module):
         self.net, self.weights = net, loss
         self._seer = (seer,)  # no part of what is trained and saved
         with torch.no_grad():
-            self._target = {layer: gram(value) for layer, value in seer(style, GRAMS).items()}
+            for layer, value in seer(style, GRAMS).items():
+                self.register_buffer(f"target_{layer}", gram(value), persistent=False)
 
     def forward(self, photos: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The objective and its terms for photos (N, 3, H, W) in 0..1."""
@@ -76,11 +77,11 @@ class Classic(nn.Module):
 
     def judged(self, photos: Tensor, painted: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The objective and its terms for paintings (N, 3, H, W) in 0..1."""
-        layer, seer = self.weights.content, self._seer[0]
+        layer, seer = self.weights.content, self._seer[0].to(photos.device)
         with torch.no_grad():
             asked = seer(photos, [layer])[layer].float()
         seen = seer(painted, {layer, *GRAMS})
-        grams = [(gram(seen[name]) - self._target[name]).square().mean() for name in GRAMS]
+        grams = [(gram(seen[name]) - self.get_buffer(f"target_{name}")).square().mean() for name in GRAMS]
         inside = 255 * painted
         down, right = inside[:, :, 1:] - inside[:, :, :-1], inside[..., 1:] - inside[..., :-1]
         terms = {
@@ -108,6 +109,7 @@ class Own(nn.Module):
 
     def forward(self, photos: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The objective and its terms for photos (N, 3, H, W) in 0..1."""
+        self._targets = moved(self._targets, photos.device)
         return self._judgement(photos, self.net(photos * 255).float() / 255, self._targets)
 
 

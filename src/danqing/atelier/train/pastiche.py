@@ -81,6 +81,24 @@ class Look:
     targets: Targets
     entries: Tensor = field(default_factory=lambda: torch.tensor([-1]))
 
+    def to(self, device: torch.device) -> Look:
+        """The same on a device."""
+        return Look(
+            stats=self.stats.to(device),
+            given=self.given.to(device),
+            targets=moved(self.targets, device),
+            entries=self.entries.to(device),
+        )
+
+
+def moved(targets: Targets, device: torch.device) -> Targets:
+    """The same on a device."""
+    large, small = (
+        {layer: (mean.to(device), covariance.to(device)) for layer, (mean, covariance) in found.items()}
+        for found in targets
+    )
+    return large, small
+
 
 def together(looks: Sequence[Look]) -> Look:
     """Several looks as one batch."""
@@ -399,13 +417,15 @@ class Pastiches:
 
     def look(self, key: Key) -> Look:
         """What is seen of a style, remembered."""
+        device = next(self.model.parameters()).device
         if key not in self._looks:
             if len(self._looks) >= REMEMBERED:
                 self._looks.pop(next(iter(self._looks)))
-            device = next(self.model.parameters()).device
             found = self.teaching.look(stacked([self.style(key)]).to(device).float() / 255)
             row = key[1] * len(BRUSHES) + key[2] if key[0] == "gallery" else -1
             self._looks[key] = replace(found, entries=torch.tensor([row], device=device))
+        elif self._looks[key].stats.device != device:  # a model is looked at before and after it learns elsewhere
+            self._looks[key] = self._looks[key].to(device)
         return self._looks[key]
 
     def style(self, key: Key) -> U8:
