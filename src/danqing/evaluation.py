@@ -7,8 +7,9 @@ the paintings of a network look as if they belonged to it. This module knows no 
 
 from __future__ import annotations
 
+import logging
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from danqing.messages import text
 from danqing.picture import Picture
 from danqing.picture.formats import by_suffix
 from danqing.quality import FAILED_CONTENT, Score
+
+log = logging.getLogger(__name__)
 
 EQUIVALENT_SIDE = 256
 """px: equivalent steps are counted of the middle squares of photographs, reduced to this side."""
@@ -90,7 +93,7 @@ def evaluate(
     Args:
         names: of styles, or of networks, whose styles are meant then.
         photos: a folder, searched with its sub-folders.
-        paintings: a folder with the works that were learnt from; those of the user's own trainings are found without.
+        paintings: a folder with the works that were learnt from; those of the user's own styles are found without.
         count: photographs, spread evenly over the folder.
         size: px, long side at which they are painted.
         equivalent: for so many photographs a style, count equivalent steps too, at 256 px (needs torch).
@@ -101,9 +104,12 @@ def evaluate(
     """
     entries = [entry for name in names for entry in named(name)]
     originals = found([entry.name for entry in entries], paintings)
-    taken = photographs(Path(photos), count)
-    pictures = [fit(picture, size=size) for picture in taken]
-    squares = [fit(square(picture), size=EQUIVALENT_SIDE) for picture in taken[:equivalent]]
+    pictures: list[Picture] = []
+    squares: list[Picture] = []
+    for picture in photographs(Path(photos), count):  # one at a time: as they come from a camera they are large
+        pictures.append(fit(picture, size=size))
+        if len(squares) < equivalent:
+            squares.append(fit(square(picture), size=EQUIVALENT_SIDE))
     verdicts = []
     done, total = 0, len(entries) * (len(pictures) + len(squares))
 
@@ -210,9 +216,13 @@ def found(names: Sequence[str], folder: str | Path | None) -> dict[str, Picture]
     Raises:
         BadInput: some are not there; all of them are listed.
     """
-    wanted = {}
+    held, wanted = {}, {}
     for name in names:
-        card = catalog.card(str(catalog.style(name).network))
+        entry = catalog.style(name)
+        if entry.file is not None:
+            held[name] = catalog.picture(name)
+            continue
+        card = catalog.card(str(entry.network))
         own = catalog.home() / "runs" / card.name / "paintings" / f"{name}.png"
         wanted[name] = (own, next(style for style in card.styles if style.name == name))
     there = [path for path in Path(folder).rglob("*") if by_suffix(path.name)] if folder is not None else []
@@ -221,26 +231,28 @@ def found(names: Sequence[str], folder: str | Path | None) -> dict[str, Picture]
     if missing := [name for name, path in places.items() if path is None]:
         raise BadInput(text("train.no_works", styles=", ".join(missing)))
     works = {name: Picture.load(path) for name, path in places.items() if path is not None}
-    return {name: Picture(pixels=wanted[name][1].part(mask.flatten(work))) for name, work in works.items()}
+    return held | {name: Picture(pixels=wanted[name][1].part(mask.flatten(work))) for name, work in works.items()}
 
 
-def photographs(folder: Path, count: int) -> list[Picture]:
-    """So many photographs below a folder, spread evenly; those that cannot be read are passed over.
+def photographs(folder: Path, count: int) -> Iterator[Picture]:
+    """So many photographs below a folder, spread evenly, one by one; those that cannot be read are passed over.
 
     Raises:
         BadInput: there is none.
     """
     files = sorted(path for path in folder.rglob("*") if by_suffix(path.name)) if folder.is_dir() else []
     chosen = [files[place * len(files) // count] for place in range(count)] if len(files) > count else files
-    pictures = []
+    there = False
     for path in chosen:
         try:
-            pictures.append(Picture(pixels=mask.flatten(inputs.read(path).picture)))
-        except DanqingError:
+            picture = Picture(pixels=mask.flatten(inputs.read(path).picture))
+        except DanqingError as error:
+            log.warning(text("train.passed_over", reason=str(error)))
             continue
-    if not pictures:
+        there = True
+        yield picture
+    if not there:
         raise BadInput(text("train.no_pictures", path=shown(folder)))
-    return pictures
 
 
 def equivalent_steps(photo: Picture, original: Picture, style: str) -> int:
