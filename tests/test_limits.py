@@ -24,6 +24,12 @@ def test_pixels_follow_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("gigabyte")
+def test_pictures_that_a_training_keeps_follow_memory() -> None:
+    assert limits.kept_pictures(10**6, most=4096) == 200
+    assert limits.kept_pictures(10**6, most=50) == 50
+
+
+@pytest.mark.usefixtures("gigabyte")
 def test_sizes() -> None:
     most = limits.max_pixels()
     limits.check_size((most // 1000, 1000), name="图")

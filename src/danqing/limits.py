@@ -27,6 +27,9 @@ PICTURE_BYTES = 16
 SHARE = 0.5
 """Of the memory that is free, how much one picture may take while it is read."""
 
+CACHE_SHARE = 0.2
+"""Of the memory that is free when a training begins, how much the pictures that it keeps may take."""
+
 MAX_RECIPE_BYTES = 1_000_000
 """The longest recipe that is read out of a picture."""
 
@@ -57,6 +60,11 @@ def budget(asked: int | str | None = None) -> int:
     if amount < 1:
         raise UsageError(text("limits.memory", value=repr(str(asked)[:40])))
     return min(amount, spare)
+
+
+def kept_pictures(size: int, *, most: int) -> int:
+    """How many pictures of so many bytes a training may keep in memory, `most` at most."""
+    return min(most, int(machine.memory_available() * CACHE_SHARE / size))
 
 
 def max_file_bytes() -> int:

@@ -17,14 +17,15 @@ from typing import Any
 from danqing import catalog, engines, inputs
 from danqing.card import Card, LearntStyle
 from danqing.collection import Collection, alike, paired, survey
-from danqing.errors import ModelMissing, UsageError
+from danqing.errors import BadInput, ModelMissing, UsageError
 from danqing.files import atomic_write, shown
 from danqing.image import mask
 from danqing.image.fit import fit
 from danqing.messages import text
 from danqing.picture import Picture
+from danqing.picture.formats import by_suffix
 from danqing.picture.load import PictureSource
-from danqing.recipe import TrainRecipe
+from danqing.recipe import Source, TrainRecipe
 
 RECIPE, FACTS, PAINTINGS = "train.toml", "run.json", "paintings"
 """What lies in a run's folder besides what the training writes."""
@@ -140,31 +141,28 @@ def prepare(
         paintings = survey(collection, least=LEAST_PAINTING).files
     if not paintings:
         raise UsageError(text("train.no_painting"))
-    read = [inputs.read(source) for source in paintings]
-    stems = [catalog.clean(Path(one.source.name).stem) for one in read]
+    read = [_small(source) for source in paintings]
+    stems = [catalog.clean(Path(source.name).stem) for source, _, _ in read]
     called = name or (catalog.clean(Path(collection).name) if collection is not None else stems[0])
-    known = {card.name for card in catalog.cards()}
-    if called in known | {entry.name for entry in catalog.styles()}:
-        raise UsageError(text("train.name_taken", name=called))
-    recipe = recipe.turned({"name": called, "styles": tuple(one.source for one in read)})
-    if recipe.method != "johnson" and not recipe.from_scratch and "pastiche" not in known:
-        raise ModelMissing(text("train.no_network"))
     names = [called] if len(read) == 1 else [f"{called}-{stem}" for stem in stems]
     if len(set(names)) < len(names):
         raise UsageError(text("train.same_names", names=", ".join(sorted(names))))
-    kept = [
-        (fit(Picture(pixels=mask.flatten(one.picture)), size=LARGEST), LearntStyle(name=n, title=n, sha256=_hash(one)))
-        for n, one in zip(names, read, strict=True)
-    ]
+    _free({called, *names})
+    recipe = recipe.turned({"name": called, "styles": tuple(source for source, _, _ in read)})
+    if recipe.method != "johnson" and not recipe.from_scratch and "pastiche" not in _models():
+        raise ModelMissing(text("train.no_network"))
     notes = () if photos is not None else (text("train.note_no_photos"),)
     run = Path(folder) if folder is not None else catalog.home() / "runs" / called
     if (run / RECIPE).exists():
         raise UsageError(text("train.begun", folder=shown(run)))
-    if photos is not None and not Path(photos).is_dir():
-        raise UsageError(text("train.no_folder", path=shown(photos)))
+    if photos is not None:
+        _pictures_below(Path(photos))
     training = Training(
         recipe=recipe,
-        paintings=kept,
+        paintings=[
+            (picture, LearntStyle(name=named, title=named, sha256=digest))
+            for named, (_, picture, digest) in zip(names, read, strict=True)
+        ],
         photos=Path(photos).absolute() if photos is not None else None,
         folder=run,
         device=device,
@@ -225,10 +223,7 @@ def _translating(
         kinds=kinds,
         notes=(text("train.note_left_out", count=small, least=recipe.crop),) if small else (),
     )
-    taken = {card.name for card in catalog.cards()} | {entry.name for entry in catalog.styles()}
-    for made in training.makes:
-        if made in taken:
-            raise UsageError(text("train.name_taken", name=made))
+    _free({called, *training.makes})
     if (run / RECIPE).exists():
         raise UsageError(text("train.begun", folder=shown(run)))
     _begin(training)
@@ -283,8 +278,29 @@ def _known(preset: str) -> str:
     return preset
 
 
-def _hash(one: inputs.Input) -> str:
-    return one.source.sha256 or hashlib.sha256(one.picture.pixels.tobytes()).hexdigest()
+def _small(source: PictureSource) -> tuple[Source, Picture, str]:
+    """A painting as it is kept, what it is referred to by, and its hash; of many, one at a time is held whole."""
+    one = inputs.read(source)
+    digest = one.source.sha256 or hashlib.sha256(one.picture.pixels.tobytes()).hexdigest()
+    return one.source, fit(Picture(pixels=mask.flatten(one.picture)), size=LARGEST), digest
+
+
+def _models() -> set[str]:
+    return {card.name for card in catalog.cards()}
+
+
+def _free(names: set[str]) -> None:
+    """Refuse names that a style or a model has already."""
+    if taken := sorted(names & (_models() | {entry.name for entry in catalog.styles()})):
+        raise UsageError(text("train.name_taken", name=taken[0]))
+
+
+def _pictures_below(folder: Path) -> None:
+    """Refuse a folder that is none, or has no picture in it, before a run is begun that would keep it."""
+    if not folder.is_dir():
+        raise UsageError(text("train.no_folder", path=shown(folder)))
+    if not any(by_suffix(path.name) for path in folder.rglob("*")):
+        raise BadInput(text("train.no_pictures", path=shown(folder)))
 
 
 def _begin(training: Training) -> None:
@@ -299,9 +315,14 @@ def _begin(training: Training) -> None:
         "styles": [style.model_dump() for _, style in training.paintings],
         "kinds": [str(kind.folder) for kind in training.kinds],
     }
-    for name, data in ((FACTS, json.dumps(facts, indent=1)), (RECIPE, training.recipe.to_toml(complete=True))):
-        with atomic_write(training.folder / name, overwrite=True) as stream:
-            stream.write(data.encode())
+    with atomic_write(training.folder / FACTS, overwrite=True) as stream:
+        stream.write(json.dumps(facts, indent=1).encode())
+    _keep(training.recipe, training.folder)
+
+
+def _keep(recipe: TrainRecipe, folder: Path) -> None:
+    with atomic_write(folder / RECIPE, overwrite=True) as stream:
+        stream.write(recipe.to_toml(complete=True).encode())
 
 
 def _resumed(folder: Path, given: dict[str, Any], *, device: str) -> Training:
@@ -313,7 +334,9 @@ def _resumed(folder: Path, given: dict[str, Any], *, device: str) -> Training:
     if fixed:
         raise UsageError(text("train.fixed", knobs=", ".join(sorted(fixed))))
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    recipe = recipe.turned(_later(given))
+    if given:
+        recipe = recipe.turned(_later(given))
+        _keep(recipe, folder)  # a run that is stopped again goes on as it was last told
     styles = [LearntStyle.model_validate(values) for values in facts["styles"]]
     return Training(
         recipe=recipe,

@@ -192,6 +192,39 @@ def test_a_checkpoint_that_cannot_be_written_leaves_nothing(
     assert caplog.text.count("the training goes on") == 4
 
 
+def test_a_full_disk_costs_no_line_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only a device of its own is ever full: a file-like one that takes half of what it is given stands in for it."""
+    opened, calls = Path.open, iter(range(1000))
+
+    class Full:
+        def __init__(self, path: Path) -> None:
+            self.path = path
+
+        def __enter__(self) -> Full:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def writelines(self, lines: list[str]) -> None:
+            with opened(self.path, "a") as stream:
+                stream.write("".join(lines)[:7])
+            raise OSError(28, "No space left on device")
+
+    def open_(path: Path, *args: object, **kwargs: object) -> object:
+        full = path.name == "log.jsonl" and next(calls) in (4, 5, 6, 20)
+        return Full(path) if full else opened(path, *args, **kwargs)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched, caplog.at_level(logging.WARNING):
+        patched.setattr(Path, "open", open_)
+        trained(tmp_path)
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(1, 41))
+    assert caplog.text.count("the log waits") == 2
+
+
 KILLS = int(os.environ.get("DANQING_KILLS", "10"))
 """How often the training is killed; scripts/kills makes it a hundred."""
 

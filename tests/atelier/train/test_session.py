@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +17,14 @@ pytest.importorskip("onnx", reason="onnx is not installed: nothing can be publis
 
 import torch
 
-from danqing import api, catalog, training
+from danqing import api, catalog, inputs, training
 from danqing.atelier.train import publish, session
 from danqing.atelier.train.johnson import LOSSES, Classic, gram
 from danqing.atelier.train.rendered import COUNT, Rendered
 from danqing.engines import fast
-from danqing.errors import RunFailed, UsageError
+from danqing.errors import BadInput, RunFailed, UsageError
 from danqing.files import sha256
+from danqing.picture import Picture
 from tests.fake_engine import picture
 
 SMALL = {"steps": 4, "batch": 2, "crop": 64, "save_every": 2, "sample_every": 4, "learning_rate": 1e-3}
@@ -104,6 +107,19 @@ def test_what_the_last_step_needs_is_tried_before_the_first(painting: Path, monk
         order.run(lambda report: pytest.fail("a step was taken"))
 
 
+def test_a_sheet_that_cannot_be_written_costs_a_sheet(
+    painting: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> Image.Image:
+        raise OSError(28, "No space left on device")
+
+    order = training.prepare([painting], name="mine", **{**SMALL, "sample_every": 2})
+    monkeypatch.setattr(session, "sheet", full)
+    assert order.run() is not None
+    assert caplog.text.count("no sheet of step") == 2
+    assert not [*order.folder.glob("sheet-*"), *order.folder.glob(".*")]
+
+
 def test_hours_become_steps_once(painting: Path) -> None:
     order = training.prepare([painting], name="mine", **{**SMALL, "steps": None, "hours": 0.0005})
     seen = []
@@ -111,6 +127,10 @@ def test_hours_become_steps_once(painting: Path) -> None:
     assert training.prepare(resume=order.folder).run(lambda report: seen.append(report.steps)) is not None
     assert len(set(seen)) == 1
     assert seen[0] == json.loads((order.folder / "steps.json").read_text())["steps"]
+    more = session.steps_for(
+        0.001, session.opened(session.ordered(order.recipe, order.paintings, None)), order.folder, "cpu"
+    )
+    assert more == 2 * seen[0]
 
 
 @pytest.mark.parametrize(
@@ -147,6 +167,42 @@ def test_a_run_is_gone_on_with_from_its_folder_alone(painting: Path, tmp_path: P
     with pytest.raises(UsageError, match="no training was begun"):
         training.prepare(resume=tmp_path / "nowhere")
     assert training.prepare(resume=order.folder, steps=9).recipe.steps == 9
+    assert training.prepare(resume=order.folder).recipe.steps == 9  # stopped again, it goes on as it was last told
+
+
+def test_a_folder_without_a_picture_begins_nothing(painting: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty" / "notes").mkdir(parents=True)
+    (tmp_path / "empty" / "notes" / "a.txt").write_text("no picture")
+    with pytest.raises(BadInput, match="no picture"):
+        training.prepare([painting], photos=tmp_path / "empty", name="mine", **SMALL)
+    assert not (catalog.home() / "runs").exists()
+
+
+def test_the_styles_of_several_paintings_need_names_of_their_own(
+    painting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = picture(tmp_path / "other.png", (60, 60), seed=9)
+    known = [*catalog.styles(), replace(catalog.styles()[0], name="both-other")]
+    monkeypatch.setattr(catalog, "styles", lambda: known)
+    with pytest.raises(UsageError, match="both-other already"):
+        training.prepare([painting, other], name="both", **SMALL)
+
+
+def test_one_painting_at_a_time_is_held_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, painting: Path) -> None:
+    whole: list[weakref.ref[Picture]] = []
+    read = inputs.read
+
+    def counted(source: Path) -> inputs.Input:
+        assert not [one for one in whole if one() is not None]
+        found = read(source)
+        whole.append(weakref.ref(found.picture))
+        return found
+
+    monkeypatch.setattr(inputs, "read", counted)
+    several = [picture(tmp_path / f"{seed}.png", (1100, 40), seed=seed) for seed in range(3)]
+    order = training.prepare(several, name="several", **SMALL)
+    assert [work.size for work, _ in order.paintings] == [(1024, 37)] * 3
+    assert len(whole) == 3
 
 
 def test_our_own_pictures_are_always_the_same_and_all_different() -> None:

@@ -21,6 +21,7 @@ from PIL import Image
 
 from danqing.errors import BadInput, DanqingError
 from danqing.files import shown
+from danqing.limits import kept_pictures
 from danqing.messages import text
 from danqing.picture import Picture
 from danqing.picture.formats import FORMATS
@@ -31,7 +32,7 @@ PATIENCE = 60.0
 """Seconds after which a batch is asked of another worker."""
 
 CACHED = 4096
-"""Pictures kept in memory, at the size they are used at."""
+"""Pictures kept in memory at most, at the size they are used at."""
 
 LARGEST = 768
 """px: long side at which a picture is kept."""
@@ -81,7 +82,7 @@ class Folder:
     broken: set[Path] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._read = lru_cache(CACHED)(self._read_now)
+        self._read = lru_cache(kept_pictures(3 * LARGEST**2, most=CACHED))(self._read_now)
 
     @classmethod
     def below(cls, folder: Path, *, subset: int | None = None) -> Folder:

@@ -15,19 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from danqing.atelier.train.data import CACHED
 from danqing.collection import Collection
 from danqing.errors import BadInput
 from danqing.files import shown
 from danqing.image import mask
 from danqing.image.fit import resize
+from danqing.limits import kept_pictures
 from danqing.messages import text
 from danqing.picture import Picture
 
 MARGIN = 286 / 256
 """So much longer than the square that is cut out is a picture's shorter side: 286 px for 256, as in the paper."""
-
-CACHED = 4096
-"""Pictures kept in memory, at the size they are used at."""
 
 F32 = NDArray[np.float32]
 Whole = NDArray[np.uint8] | NDArray[np.uint16]
@@ -44,7 +43,8 @@ class Domain:
 
     def __init__(self, found: Collection, *, channels: int, side: int) -> None:
         self.files, self.depth, self.channels, self.side = found.files, found.depth, channels, side
-        self._read = lru_cache(CACHED)(self._read_now)
+        taken = int((side * MARGIN) ** 2 * channels * self.depth / 8)  # of a square one
+        self._read = lru_cache(kept_pictures(taken, most=CACHED))(self._read_now)
 
     def __len__(self) -> int:
         return len(self.files)

@@ -10,6 +10,7 @@ Run by `torchrun`, every process takes its share of each batch and their gradien
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
@@ -28,7 +29,7 @@ from torch import Tensor, nn
 from danqing import machine
 from danqing.atelier.train import checkpoints
 from danqing.errors import ModelMissing, RunFailed
-from danqing.files import shown
+from danqing.files import shown, write_failure
 from danqing.messages import text
 
 log = logging.getLogger(__name__)
@@ -190,20 +191,19 @@ class Loop:
             RunFailed: the objective is no longer finite; the last checkpoint is from before.
         """
         began, first = time.monotonic(), self.step
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as journal:
-            while self.step < self.plan.steps:
-                terms = self.take_step()
-                seconds = time.monotonic() - began
-                rate = (self.step - first) / max(seconds, 1e-9)
-                report = Report(step=self.step, steps=self.plan.steps, seconds=seconds, per_second=rate, terms=terms)
-                if self.rank == 0:
-                    journal.write(json.dumps({"step": self.step, **{n: round(v, 6) for n, v in terms.items()}}) + "\n")
-                stop = on_report is not None and on_report(report) is False
-                if self.step % self.plan.save_every == 0 or self.step == self.plan.steps or stop:
-                    journal.flush()
-                    self.save()
-                if stop:
-                    return False
+        journal = _Journal(self.folder / "log.jsonl")
+        while self.step < self.plan.steps:
+            terms = self.take_step()
+            seconds = time.monotonic() - began
+            rate = (self.step - first) / max(seconds, 1e-9)
+            report = Report(step=self.step, steps=self.plan.steps, seconds=seconds, per_second=rate, terms=terms)
+            if self.rank == 0:
+                journal.add({"step": self.step, **{name: round(value, 6) for name, value in terms.items()}})
+            stop = on_report is not None and on_report(report) is False
+            if self.step % self.plan.save_every == 0 or self.step == self.plan.steps or stop:
+                self.save()
+            if stop:
+                return False
         return True
 
     def take_step(self) -> dict[str, float]:
@@ -310,6 +310,34 @@ class Loop:
         """The state of the model with its averaged parameters."""
         state: dict[str, Tensor] = self.model.state_dict()
         return state | self.average
+
+
+class _Journal:
+    """The log of a run, a line a step; what a full disk does not take waits for the next one, and the training goes on.
+
+    Args:
+        path: of the file, which is added to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._waiting: list[str] = []
+
+    def add(self, values: Mapping[str, float]) -> None:
+        """A line, and those that wait: all or none."""
+        first = not self._waiting
+        self._waiting.append(json.dumps(values) + "\n")
+        before = self._path.stat().st_size if self._path.exists() else 0
+        try:
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.writelines(self._waiting)
+        except OSError as error:
+            if first:
+                log.warning(text("train.not_noted", reason=str(write_failure(self._path, error))))
+            with contextlib.suppress(OSError):
+                os.truncate(self._path, before)
+        else:
+            self._waiting = []
 
 
 class _Turn:

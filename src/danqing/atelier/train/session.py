@@ -175,8 +175,12 @@ def train(
 
     def look(report: Report) -> bool | None:
         if loop.rank == 0 and (report.step % recipe.sample_every == 0 or report.step == report.steps):
-            sheet(work, loop).save(folder / f"sheet-{report.step:08}.png")
-            plot(folder)
+            try:
+                with atomic_write(folder / f"sheet-{report.step:08}.png", overwrite=True) as stream:
+                    sheet(work, loop).save(stream, "PNG")
+                plot(folder)
+            except (OSError, RunFailed) as error:  # a full disk costs a sheet, not the training
+                log.warning(text("train.not_drawn", step=report.step, reason=str(error)))
         return on_report(report) if on_report is not None else None
 
     done = loop.run(look)
@@ -262,10 +266,11 @@ def steps_of(recipe: TrainRecipe, work: Work, folder: Path, device: str) -> int 
 
 
 def steps_for(hours: float, method: Method | Contest, folder: Path, device: str) -> int:
-    """The steps that fit into so many hours on this machine; measured once for a run."""
+    """The steps that fit into so many hours on this machine; measured once for a run, whose hours may change."""
     known = folder / "steps.json"
     if known.exists():
-        return int(json.loads(known.read_text(encoding="utf-8"))["steps"])
+        told: dict[str, float] = json.loads(known.read_text(encoding="utf-8"))
+        return max(1, round(told["steps"] * hours / told.get("hours", hours)))
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         kept = {name: value.clone() for name, value in method.model.state_dict().items()}
         trial = Loop(method, Plan(steps=TRIED + 1, learning_rate=0.0), Path(scratch), device=device)
@@ -279,7 +284,7 @@ def steps_for(hours: float, method: Method | Contest, folder: Path, device: str)
             method.restore({})
     steps = max(1, int(hours * 3600 / seconds))
     with atomic_write(known, overwrite=True) as stream:
-        stream.write(json.dumps({"steps": steps, "seconds_per_step": round(seconds, 4)}).encode())
+        stream.write(json.dumps({"steps": steps, "hours": hours, "seconds_per_step": round(seconds, 4)}).encode())
     return steps
 
 
