@@ -112,7 +112,7 @@ def predicted(card: Card, picture: Picture, octaves: float) -> F32:
             vector = predictor(card)(seen)
             shelf.put(key, vector.astype("<f4").tobytes())
         while len(_memory) >= REMEMBERED:
-            _memory.pop(next(iter(_memory)))
+            _memory.pop(next(iter(_memory)), None)  # another thread may have taken it
         _memory[key] = vector
     return vector
 
@@ -133,7 +133,7 @@ def of_photo(card: Card, pixels: F32) -> F32:
     if vector is None:
         vector = predictor(card)(seen)
         while len(_photos) >= PHOTOS:
-            _photos.pop(next(iter(_photos)))
+            _photos.pop(next(iter(_photos)), None)
     _photos[key] = vector
     return vector
 
