@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from danqing import catalog, inputs
-from danqing.recipe import Source
+from danqing.recipe import Source, StyleSource
 from tests.fake_engine import picture
 
 
@@ -18,6 +18,16 @@ def test_every_kind_of_weights_is_found_by_its_hash(suffix: str, tmp_path: Path)
     path.write_bytes(b"weights")
     wanted = Source(name=f"权重{suffix}", sha256=hashlib.sha256(b"weights").hexdigest())
     assert inputs.find([wanted], beside=tmp_path) == {wanted: path}
+
+
+def test_references_to_the_same_bytes_are_all_found(tmp_path: Path) -> None:
+    path = picture(tmp_path / "改名.png")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    photo, weak, strong = (
+        Source(name="a.png", sha256=digest),
+        *(StyleSource(name="a.png", sha256=digest, weight=weight) for weight in (0.5, 2)),
+    )
+    assert inputs.find([photo, weak, strong], beside=tmp_path) == dict.fromkeys((photo, weak, strong), path)
 
 
 def test_a_style_that_was_read_before_is_taken_as_it_is(tmp_path: Path) -> None:

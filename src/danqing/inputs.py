@@ -208,10 +208,11 @@ def find(sources: Iterable[Source], *, beside: Path, below: Sequence[Path] = ())
             if source.sha256 is None or digest(path) == source.sha256:
                 found[source] = path
                 break
-    lacking = {source.sha256: source for source in wanted - set(found) if source.sha256}
+    lacking = {source for source in wanted - set(found) if source.sha256}
     for path in _files(beside, below) if lacking else ():
-        if digest(path) in lacking:
-            found[lacking.pop(digest(path))] = path
+        same = {source for source in lacking if source.sha256 == digest(path)}
+        found |= dict.fromkeys(same, path)
+        lacking -= same
         if not lacking:
             break
     if missing := [source for source in wanted if source not in found]:

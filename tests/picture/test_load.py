@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
+import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +88,8 @@ def test_size_is_checked_before_decoding(monkeypatch: pytest.MonkeyPatch) -> Non
     def refuse(*_: object) -> None:
         raise AssertionError("decoded")
 
-    monkeypatch.setattr(Image.Image, "load", refuse)
     data = valid("WEBP")
+    monkeypatch.setattr(Image.Image, "load", refuse)
     with pytest.raises(DoesNotFit, match="96 x 64"):
         Picture.load(data, name="大.webp", max_pixels=96 * 64 - 1)
 
@@ -288,6 +291,13 @@ def test_thumbnail_is_dropped() -> None:
     assert exif.parse(kept).tags[0x010F].data == b"abc\0"
 
 
+def test_an_opening_that_is_repeated_without_end_costs_no_time() -> None:
+    block = exif.Block(tags={0x013B: exif.Entry(2, 2, b"a\0")}).tobytes()
+    begun = time.monotonic()
+    assert exif.parse(b"Exif\0\0" * 300_000 + block).tags[0x013B].data == b"a\0"
+    assert time.monotonic() - begun < 2
+
+
 def test_broken_exif_is_left_out() -> None:
     block = b"Exif\0\0XX*\0\x08\0\0\0\xff\xff" + bytes(9)
     picture = Picture.load(encoded(Image.fromarray(RGB), "PNG", exif=block))
@@ -313,6 +323,17 @@ def p3() -> bytes:
             for k, v in enumerate(columns[name]):
                 made[offset + 8 + 4 * k : offset + 12 + 4 * k] = round(v * 65536).to_bytes(4, "big", signed=True)
     return bytes(made)
+
+
+def test_a_thousand_tags_that_cover_the_whole_profile_take_no_memory() -> None:
+    tags = b"".join(struct.pack(">4sII", b"%04d" % number, 1, 1_000_000) for number in range(1000))
+    made = (profile.srgb()[:128] + struct.pack(">I", 1000) + tags).ljust(1_000_000, b"\0")
+    tracemalloc.start()
+    try:
+        assert profile.read_matrix(made) is None
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_profiles_of_8_bits_go_through_littlecms() -> None:

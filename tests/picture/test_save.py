@@ -8,11 +8,12 @@ import os
 import subprocess
 import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from danqing.errors import DanqingError, DoesNotFit, RunFailed, UsageError
 from danqing.picture import Picture, exif, formats, png, profile
@@ -177,6 +178,8 @@ def test_no_recipe_where_there_is_none() -> None:
 
     for data in (b"", b"text", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0" + bytes(40)):
         assert read(data) is None
+    for more in (b"", b"\0", b"\0\0", b"\0\0\0"):  # a chunk that ends behind its name
+        assert read(png.encode16(np.zeros((1, 1, 3), np.uint16), [(b"iTXt", b"danqing:recipe\0" + more)])) is None
     out = io.BytesIO()
     Image.new("RGB", (4, 4)).save(out, "JPEG", exif=exif_comment(b"ASCII\0\0\0danqing:recipe\nhello"))
     assert read(out.getvalue()) is None
@@ -221,6 +224,27 @@ def test_jpeg_keeps_full_colour_from_90(quality: int, layers: tuple[int, int]) -
     assert image.layer[0][1:3] == layers
 
 
+@pytest.mark.parametrize(("quality", "deviation"), [(90, 25), (94, 15), (100, 15), (100, 200)])
+def test_grainy_jpegs_are_larger_than_pillow_expects(
+    quality: int, deviation: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    grain = np.random.default_rng(0).normal(0.5, deviation / 255, (320, 320, 3)).astype(np.float32)
+    before = ImageFile.MAXBLOCK
+    with ThreadPoolExecutor(4) as threads:
+        written = list(threads.map(lambda _: as_jpeg(Picture(pixels=grain), quality=quality), range(8)))
+    assert len(set(written)) == 1
+    image = Image.open(io.BytesIO(written[0]))
+    assert image.size == (320, 320) and image.info["progressive"]
+    assert capfd.readouterr().err == ""
+    assert before == ImageFile.MAXBLOCK
+
+
+def as_jpeg(picture: Picture, *, quality: int) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, format="jpeg", quality=quality)
+    return out.getvalue()
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
 @pytest.mark.parametrize("name", formats.WRITTEN)
 def test_odd_sizes(name: str, size: tuple[int, int]) -> None:
@@ -254,6 +278,9 @@ def test_edges_beyond_the_format(tmp_path: Path) -> None:
     wide = Picture(pixels=np.zeros((1, 16_384, 3), np.float32))
     with pytest.raises(DoesNotFit, match="16383"):
         wide.save(tmp_path / "长卷.webp")
+    with pytest.raises(DoesNotFit, match=r"长卷\.webp.*16383"):
+        target_format(tmp_path / "长卷.webp", size=wide.size)
+    target_format(tmp_path / "长卷.webp", size=(1, 16_383))
     wide.save(tmp_path / "长卷.png")
     assert [p.name for p in tmp_path.iterdir()] == ["长卷.png"]
 

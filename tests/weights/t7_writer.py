@@ -57,7 +57,9 @@ class Writer:
         return head + shape + self.storage(storage, name)
 
     def storage(self, values: NDArray[Any], name: str) -> bytes:
-        head = struct.pack("<ii", t7.TORCH, self.number(object())) + text("V 1") + text(f"torch.{name}Storage")
+        if id(values) in self.seen:
+            return struct.pack("<ii", t7.TORCH, self.seen[id(values)])
+        head = struct.pack("<ii", t7.TORCH, self.number(values)) + text("V 1") + text(f"torch.{name}Storage")
         return head + struct.pack("<q", values.size) + values.tobytes()
 
     def storage_size(self, size: int) -> bytes:

@@ -535,6 +535,19 @@ def test_a_zip_bomb_takes_no_memory() -> None:
         tracemalloc.stop()
 
 
+def test_sets_that_are_asked_for_again_and_again_take_no_memory() -> None:
+    tracemalloc = pytest.importorskip("tracemalloc")
+    named = b"](" + b"K\x01" * 90_000 + b"e\x85q\x000cbuiltins\nset\nq\x010("
+    data = raw(named + b"h\x01h\x00R" * 500 + b"l.")
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelDamaged, match="without weights"):
+            pth.read(data, whole=True)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_long_list_of_contents_is_refused_unread() -> None:
     end = GOOD.rfind(b"PK\x05\x06")
     claimed = GOOD[: end + 12] + struct.pack("<I", 1 << 30) + GOOD[end + 16 :]

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from danqing.errors import ModelDamaged, ModelMissing
+from danqing import limits
+from danqing.errors import DoesNotFit, ModelDamaged, ModelMissing
 from danqing.weights import t7
 from tests.weights.t7_writer import Writer
 
@@ -50,6 +51,20 @@ def test_views_into_one_storage_are_read() -> None:
     whole = np.arange(12, dtype=np.float32)
     found = t7.read(Writer().tensor(sizes=(2, 3), strides=(1, 4), offset=2, storage=whole))
     np.testing.assert_array_equal(found, [[1, 5, 9], [2, 6, 10]])
+
+
+def test_many_views_into_one_storage_are_more_than_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = np.zeros(90_000, np.float32)
+    monkeypatch.setattr(limits, "max_file_bytes", lambda: 10 * whole.nbytes)
+
+    def views(count: int) -> bytes:
+        writer, view = Writer(), {"sizes": (300, 300), "strides": (1, 300), "offset": 1, "storage": whole}
+        entries = b"".join(writer.bytes(number) + writer.tensor(**view) for number in range(count))
+        return struct.pack("<iii", t7.TABLE, 0, count) + entries
+
+    assert len(t7.read(views(10))) == 10
+    with pytest.raises(DoesNotFit, match="net"):
+        t7.read(views(11), name="net.t7")
 
 
 @pytest.mark.parametrize(

@@ -161,8 +161,10 @@ def parse(data: bytes) -> Block:
     Raises:
         ValueError: it cannot be read.
     """
-    while data.startswith(_PREFIX):
-        data = data[len(_PREFIX) :]
+    at = 0
+    while data.startswith(_PREFIX, at):
+        at += len(_PREFIX)
+    data = data[at:]
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
     if order is None:
         raise ValueError("no EXIF")

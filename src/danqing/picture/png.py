@@ -65,10 +65,10 @@ def read_text(png: bytes, key: str, most: int) -> str | None:
     for kind, content in _chunks(png):
         if kind != b"iTXt" or not content.startswith(opening):
             continue
-        compressed = content[len(opening)]
         parts = content[len(opening) + 2 :].split(b"\0", 2)  # language, translated key, text
         if len(parts) != 3:
             return None
+        compressed = content[len(opening)]
         try:
             text = zlib.decompressobj().decompress(parts[2], most + 1) if compressed else parts[2]
             return text.decode() if len(text) <= most else None

@@ -140,24 +140,26 @@ def read_matrix(icc: bytes) -> Matrix | None:
     return Matrix(curves, matrix)
 
 
-def _tags(icc: bytes) -> dict[bytes, bytes]:
+def _tags(icc: bytes) -> dict[bytes, memoryview]:
+    """The tags by name, none of them copied: a thousand may cover the same bytes."""
     if icc[36:40] != b"acsp":
         raise ValueError("no ICC profile")
     count = struct.unpack_from(">I", icc, 128)[0]
     if count > 1000:
         raise ValueError("too many tags")
     entries = (struct.unpack_from(">4sII", icc, 132 + 12 * n) for n in range(count))
-    return {name: icc[offset : offset + length] for name, offset, length in entries}
+    whole = memoryview(icc)
+    return {name: whole[offset : offset + length] for name, offset, length in entries}
 
 
-def _s15(tag: bytes, at: int, count: int) -> list[float]:
+def _s15(tag: memoryview, at: int, count: int) -> list[float]:
     return [v / 65536 for v in struct.unpack_from(f">{count}i", tag, at)]
 
 
-def _curve(tag: bytes) -> NDArray[np.float64]:
+def _curve(tag: memoryview) -> NDArray[np.float64]:
     """A tone curve as 1024 values: `curv` (table or gamma) or `para` (ICC.1 table 68)."""
     x = np.linspace(0, 1, 1024)
-    if tag[:4] == b"curv":
+    if bytes(tag[:4]) == b"curv":
         count = struct.unpack_from(">I", tag, 8)[0]
         if count == 0:
             return x
@@ -165,7 +167,7 @@ def _curve(tag: bytes) -> NDArray[np.float64]:
         if count == 1:
             return np.asarray(x ** (table[0] / 256))
         return np.interp(x, np.linspace(0, 1, count), table / 65535)
-    if tag[:4] != b"para":
+    if bytes(tag[:4]) != b"para":
         raise ValueError("no curve")
     kind = struct.unpack_from(">H", tag, 8)[0]
     g, a, b, c, d, e, f = (_s15(tag, 12, (1, 3, 4, 5, 7)[kind]) + [0.0] * 6)[:7]

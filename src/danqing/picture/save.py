@@ -14,13 +14,16 @@ fault of the disk or the encoder leaves half a file. The rules:
 
 from __future__ import annotations
 
+import contextlib
 import io
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from danqing import files
 from danqing.errors import DoesNotFit, RunFailed, UsageError
@@ -32,7 +35,10 @@ from danqing.picture.picture import Picture
 PictureTarget = str | Path | BinaryIO
 
 _JPEG_EXIF = 65_533
+_JPEG_VALUE = 4  # bytes that no value of a JPEG exceeds: its longest code has 27 bits
 _FULL_COLOUR = 90
+
+_block_lock = threading.Lock()
 
 
 def save(
@@ -80,11 +86,20 @@ def save(
     return path
 
 
-def target_format(path: str | Path | None, *, format: str | None = None, depth: int = 8) -> Format:
+def target_format(
+    path: str | Path | None, *, format: str | None = None, depth: int = 8, size: tuple[int, int] | None = None
+) -> Format:
     """The format that a path or a name asks for; cheap, to be called before long work.
+
+    Args:
+        path: where the picture is to go, or None.
+        format: as for `save`.
+        depth: as for `save`.
+        size: (width, height) in px, where it is known.
 
     Raises:
         UsageError: it is not written, or not at that depth.
+        DoesNotFit: an edge that is longer than the format can hold.
     """
     if format is not None or path is None:
         chosen = formats.by_name(format or "")
@@ -97,7 +112,15 @@ def target_format(path: str | Path | None, *, format: str | None = None, depth: 
             raise UsageError(text("picture.suffix", name=files.shown(path), suffixes=suffixes))
     if depth == 16 and not chosen.deep:
         raise UsageError(text("picture.depth", format=chosen.name))
+    if size is not None:
+        _check_edges(size, chosen, files.shown(path) if path else chosen.name)
     return chosen
+
+
+def _check_edges(size: tuple[int, int], chosen: Format, name: str) -> None:
+    if chosen.max_edge and max(size) > chosen.max_edge:
+        fields = {"name": name, "width": size[0], "height": size[1], "format": chosen.name, "limit": chosen.max_edge}
+        raise DoesNotFit(text("picture.format_edge", **fields))
 
 
 def encode(
@@ -105,9 +128,7 @@ def encode(
 ) -> bytes:
     """A picture as the bytes of a file; arguments and errors as those of `save`, `name` being what messages call it."""
     width, height = picture.size
-    if chosen.max_edge and max(width, height) > chosen.max_edge:
-        fields = {"name": name, "width": width, "height": height, "format": chosen.name, "limit": chosen.max_edge}
-        raise DoesNotFit(text("picture.format_edge", **fields))
+    _check_edges(picture.size, chosen, name)
     values = quantised(picture, depth=depth, alpha=chosen.alpha, name=name)
     recipe = recipe if chosen.recipe else None
     try:
@@ -197,8 +218,24 @@ def _by_pillow(values: NDArray[Any], chosen: Format, *, quality: int, block: byt
     if chosen.name == "GIF":
         image = _palette(image)
     out = io.BytesIO()
-    image.save(out, chosen.name, **options)
+    with _in_one_block(_JPEG_VALUE * values.size) if chosen.name == "JPEG" else contextlib.nullcontext():
+        image.save(out, chosen.name, **options)
     return out.getvalue()
+
+
+@contextlib.contextmanager
+def _in_one_block(count: int) -> Iterator[None]:
+    """Inside the block Pillow's encoders have room for so many bytes, and metadata, at once; one thread at a time.
+
+    A progressive JPEG is given out in one piece, and what Pillow guesses it to need is too little for grainy pictures.
+    """
+    with _block_lock:
+        before = ImageFile.MAXBLOCK
+        ImageFile.MAXBLOCK = max(before, count + 2 * _JPEG_EXIF)
+        try:
+            yield
+        finally:
+            ImageFile.MAXBLOCK = before
 
 
 def _palette(image: Image.Image) -> Image.Image:

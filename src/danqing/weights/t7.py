@@ -97,6 +97,7 @@ class _Reader:
         self.file, self.at = file, 0
         self.known: dict[int, Any] = {}
         self.objects = 0
+        self.bytes = 0  # of all arrays
 
     def take(self, count: int) -> bytes:
         data = self.file.take(self.at, count)
@@ -181,6 +182,9 @@ class _Reader:
             raise ModelDamaged(text("weights.t7_tensor", name=self.file.name))
         if last >= storage.size or math.prod(sizes) > storage.size:  # no element counts twice
             raise ModelDamaged(text("weights.t7_tensor", name=self.file.name))
+        self.bytes += math.prod(sizes) * dtype.itemsize
+        if self.bytes > self.file.size:  # many may lie in one storage
+            limits.check_file(self.bytes, name=self.file.name)
         steps = [stride * dtype.itemsize for stride in strides]
         view = np.lib.stride_tricks.as_strided(storage[offset:], sizes, steps, writeable=False)
         found = np.ascontiguousarray(view)

@@ -148,8 +148,8 @@ class Names:
         }
         if whole:
             functions |= {
-                "builtins.set": _listed,
-                "__builtin__.set": _listed,
+                "builtins.set": _no_weights,
+                "__builtin__.set": _no_weights,
                 "torch.nn.backends.thnn._get_thnn_function_backend": _nothing,  # of every module before PyTorch 1.2
             }
         self._makers = {name: Maker(name, make) for name, make in functions.items()}
@@ -261,9 +261,9 @@ class Names:
         raise self._wrong()
 
 
-def _listed(arguments: tuple[Any, ...]) -> list[Any]:
-    """A set, which no weight is part of, as a list."""
-    return list(arguments[0]) if arguments and isinstance(arguments[0], list) else []
+def _no_weights(_: tuple[Any, ...]) -> list[Any]:
+    """For a set, which no weight is part of; a copy of what is in it could be asked for again and again."""
+    return []
 
 
 def _nothing(_: tuple[Any, ...]) -> None:

@@ -13,9 +13,10 @@ pytest.importorskip("onnx", reason="onnx is not installed: nothing can be export
 
 from torch import nn  # noqa: E402
 
+from danqing import limits  # noqa: E402
 from danqing.atelier.export.torch7 import network, torch7_to_onnx  # noqa: E402
 from danqing.engines import onnx  # noqa: E402
-from danqing.errors import ModelDamaged  # noqa: E402
+from danqing.errors import DoesNotFit, ModelDamaged  # noqa: E402
 from danqing.weights import t7  # noqa: E402
 from danqing.weights.t7 import Module  # noqa: E402
 from tests.weights.t7_writer import Writer  # noqa: E402
@@ -179,6 +180,27 @@ def test_what_does_not_fit_is_one_line(change: Callable[[dict[str, Any]], Any], 
 def test_a_file_without_a_network_is_refused(found: Any) -> None:
     with pytest.raises(ModelDamaged, match="holds no network"):
         network(found, name="net.t7")
+
+
+@pytest.mark.parametrize("kind", ["nn.Sequential", "nn.ConcatTable"])
+def test_modules_within_themselves_are_refused(kind: str) -> None:
+    loop = Module(kind)
+    loop.fields["modules"] = {1: loop}
+    twins = Module("nn.Identity")
+    for _ in range(40):
+        twins = Module(kind, {"modules": {1: twins, 2: twins}})
+    for tree in (loop, twins):
+        with pytest.raises(ModelDamaged, match="nested too deeply"):
+            torch7_to_onnx(tree, name="net.t7")
+
+
+def test_weights_that_are_used_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, _ = convolution(3, 3, 3, pad=1)
+    tree = Module("nn.Sequential", {"modules": dict.fromkeys(range(1, 101), module)})
+    assert len(torch7_to_onnx(tree, name="net.t7")) > 100 * module.fields["weight"].nbytes
+    monkeypatch.setattr(limits, "max_file_bytes", lambda: 50 * module.fields["weight"].nbytes)
+    with pytest.raises(DoesNotFit, match="net"):
+        torch7_to_onnx(tree, name="net.t7")
 
 
 def test_a_table_that_nobody_adds_up_is_refused() -> None:

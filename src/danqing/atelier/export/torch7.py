@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from danqing import limits
 from danqing.atelier.export.graph import Graph, value
 from danqing.atelier.nets.johnson import CAFFE_MEAN
 from danqing.errors import ModelDamaged
 from danqing.messages import text
 from danqing.weights.source import told
-from danqing.weights.t7 import Module
+from danqing.weights.t7 import MAX_DEPTH, Module
 
 F32 = NDArray[np.float32]
 
@@ -32,6 +33,9 @@ PADDINGS = {
     "nn.SpatialZeroPadding": "constant",
 }
 SIMPLE = {"nn.ReLU": "Relu", "cudnn.ReLU": "Relu", "nn.Tanh": "Tanh", "cudnn.Tanh": "Tanh"}
+
+MAX_MODULES = 1000
+"""So many are written, each as often as it stands in the tree; the networks that were published have a hundred."""
 
 
 def network(found: Any, *, name: str) -> Module:
@@ -50,7 +54,8 @@ def torch7_to_onnx(tree: Module, *, name: str) -> bytes:
     """A network of Torch7 as a serialised ONNX model.
 
     Raises:
-        ModelDamaged: a module lacks what it needs, or stands where it cannot.
+        ModelDamaged: a module lacks what it needs, or stands where it cannot, such as within itself.
+        DoesNotFit: its weights, each as often as it stands in the tree, are larger than the memory that is free.
     """
     writer = _Writer(name)
     graph = writer.graph
@@ -72,15 +77,19 @@ def torch7_to_onnx(tree: Module, *, name: str) -> bytes:
 class _Writer:
     def __init__(self, name: str) -> None:
         self.name, self.graph = name, Graph()
+        self.modules = self.bytes = 0
 
-    def flow(self, values: list[str], module: Module) -> list[str]:
+    def flow(self, values: list[str], module: Module, depth: int = 0) -> list[str]:
         """The outputs of a module for its inputs; only tables have several."""
+        self.modules += 1
+        if self.modules > MAX_MODULES or depth > MAX_DEPTH:
+            raise ModelDamaged(text("weights.t7_limits", name=self.name))
         if module.kind == "nn.Sequential":
             for inner in module.modules:
-                values = self.flow(values, inner)
+                values = self.flow(values, inner, depth + 1)
             return values
         if module.kind == "nn.ConcatTable":
-            return [output for inner in module.modules for output in self.flow(values, inner)]
+            return [output for inner in module.modules for output in self.flow(values, inner, depth + 1)]
         if module.kind == "nn.CAddTable":
             total = values[0]
             for other in values[1:]:
@@ -177,6 +186,8 @@ class _Writer:
         found = module.fields.get(field)
         if not isinstance(found, np.ndarray) or found.size != size or not size:
             raise self.lacks(module, field)
+        self.bytes += found.size * 4
+        limits.check_file(self.bytes, name=self.name)
         flat: F32 = found.astype(np.float32).ravel()
         return flat
 
