@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import io
 import json
+import logging
 import subprocess
 import sys
 import threading
@@ -21,9 +22,10 @@ import pytest
 import safetensors.numpy
 import tomli_w
 
-from danqing import catalog, files
-from danqing.card import Card
+from danqing import catalog, files, ownstyle
+from danqing.card import Card, LearntStyle
 from danqing.errors import ModelDamaged, ModelError, ModelMissing, RunFailed, UsageError
+from danqing.picture import Picture
 from danqing.weights import feeding, layouts
 from tests.weights import matconvnet
 
@@ -625,3 +627,79 @@ def test_a_damaged_list_is_one_line(tmp_path: Path, text: str) -> None:
 
 def test_without_a_list_there_are_no_studies(tmp_path: Path) -> None:
     assert catalog.studies(tmp_path) == []
+
+
+# ── styles of the user's own ────────────────────────────────────────────────────────────────────────────────────────
+
+NETWORK = next(card for card in catalog.cards() if card.vectors)
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the user's own styles, which is not there yet, beside the networks that ship."""
+    monkeypatch.setenv("DANQING_HOME", str(tmp_path / "家"))
+    return tmp_path / "家" / "styles"
+
+
+def style_file(*, longer: int = 0, network: str = NETWORK.sha256) -> bytes:
+    """A style file with drawn vectors, so many numbers longer than the network's."""
+    _, learnt = catalog.vectors(NETWORK.styles[0].name)
+    assert learnt is not None
+    papers = ownstyle.Papers(network=NETWORK.name, network_sha256=network, style=LearntStyle(name="我的"))
+    vectors = np.random.default_rng(0).random((3, learnt.shape[1] + longer), dtype=np.float32)
+    grey = Picture(pixels=np.full((32, 48, 3), 0.5, np.float32))
+    arrays, about = ownstyle.parts(ownstyle.OwnStyle(papers=papers, vectors=vectors, picture=grey))
+    return safetensors.numpy.save(arrays, metadata=about)
+
+
+def shown() -> set[str]:
+    return {entry.name for entry in catalog.styles()}
+
+
+def test_a_damaged_style_is_passed_over_until_it_is_asked_for(own: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = style_file()
+    catalog.add_style(data, "好")
+    broken = {"坏": data[:-100], "新": data.replace(b'version\\": 1', b'version\\": 9'), "空": b""}
+    for name, content in broken.items():
+        assert content != data
+        (own / f"{name}.style").write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            assert "好" in shown() and not set(broken) & shown()
+    assert sorted(record.message.split()[2] for record in caplog.records) == sorted(broken)  # each once
+    assert all(f"danqing styles remove {name}" in caplog.text for name in broken)
+    for name in broken:
+        with pytest.raises(ModelDamaged, match=f"{name}.style"):
+            catalog.style(name)
+        with pytest.raises(UsageError, match="already"):
+            catalog.check_style_name(name)
+        catalog.remove_style(name)
+        with pytest.raises(UsageError, match="no style"):
+            catalog.remove_style(name)
+    catalog.remove_style("好")
+    assert not list(own.iterdir())
+    with pytest.raises(UsageError, match="comes with a network"):
+        catalog.remove_style(NETWORK.styles[0].name)
+
+
+def test_a_style_whose_vectors_do_not_fit_its_network_is_refused(own: Path, tmp_path: Path) -> None:
+    file = tmp_path / "短.style"
+    file.write_bytes(style_file(longer=-1))
+    with pytest.raises(ModelDamaged, match=r"短\.style"):
+        catalog.import_style(file)
+    catalog.add_style(file.read_bytes(), "短")  # by hand
+    with pytest.raises(ModelDamaged, match=r"短\.style"):
+        catalog.vectors("短")
+    for name, data in (("合", style_file()), ("别", style_file(longer=5, network="0" * 64))):
+        file.write_bytes(data)
+        assert catalog.import_style(file, name) in shown()
+
+
+@pytest.mark.parametrize("place", ["家", "家/styles"])
+def test_a_gallery_that_cannot_be_written_is_one_line(own: Path, place: str) -> None:
+    path = own.parents[1] / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"a file where the folder should be")
+    for ask in (lambda name: catalog.add_style(b"", name), catalog.new_style):
+        with pytest.raises(RunFailed, match="styles cannot be written"):
+            ask("我的")

@@ -215,12 +215,40 @@ def test_check_target_says_it_before_the_work(tmp_path: Path) -> None:
         files.check_target(tmp_path, overwrite=True)
 
 
+def test_a_folder_is_made_or_refused_in_one_line(tmp_path: Path) -> None:
+    for _ in range(2):
+        files.make_folder(tmp_path / "一" / "二")
+    assert (tmp_path / "一" / "二").is_dir()
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(RunFailed, match="cannot be written") as caught:
+            files.make_folder(path)
+        assert str(path) in str(caught.value)
+
+
 @POSIX
 def test_devices_are_written_to_and_never_replaced() -> None:
     with files.atomic_write(os.devnull) as stream:
         stream.write(b"x")
     files.check_target(os.devnull)
     assert Path(os.devnull).is_char_device()
+
+
+@POSIX
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_pipes_are_written_to_by_every_name(overwrite: bool, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    (tmp_path / "管道").symlink_to(f"/dev/fd/{writing}")
+    try:
+        for path in (f"/dev/fd/{writing}", tmp_path / "管道"):
+            files.check_target(path, overwrite=overwrite)
+            with files.atomic_write(path, overwrite=overwrite) as stream:
+                stream.write(b"x")
+            assert os.read(reading, 9) == b"x"
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert (tmp_path / "管道").is_symlink()
 
 
 @POSIX

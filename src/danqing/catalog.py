@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import logging
 import os
 import re
 import shutil
@@ -27,13 +28,15 @@ from numpy.typing import NDArray
 
 from danqing import files, ownstyle
 from danqing.card import Card, LearntStyle, Network
-from danqing.errors import ModelDamaged, ModelMissing, UsageError
+from danqing.errors import ModelDamaged, ModelError, ModelMissing, UsageError
 from danqing.messages import text
 from danqing.picture import Picture
 from danqing.weights import feeding, layouts, mat, pth, safetensors
 from danqing.weights.download import TIMEOUT, OnProgress, Wanted, download
 from danqing.weights.safetensors import Arrays
 from danqing.weights.source import listed, told
+
+log = logging.getLogger(__name__)
 
 MODELS = Path(__file__).with_name("models")
 
@@ -201,10 +204,7 @@ def pull(
         return path
     if offline or os.environ.get("DANQING_OFFLINE", "0") not in ("", "0"):
         raise ModelMissing(text("catalog.offline", name=name, megabytes=_megabytes(found)))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise files.write_failure(path, error) from error
+    files.make_folder(path.parent)
     with files.lock(path):
         if not _sound(found, path):  # another process may have fetched it meanwhile
             _sweep(path.parent)
@@ -236,10 +236,7 @@ def add_network(network: Network, name: str, *, license: str = "unknown") -> Car
     papers = {"name": name, "file": f"{name}.onnx", "styles": styles, "license": license.strip() or "unknown"}
     made = network.card.model_copy(update=papers)
     models = home() / "models"
-    try:
-        models.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise files.write_failure(models, error) from error
+    files.make_folder(models)
     with files.atomic_folder(models / name) as folder:
         (folder / made.file).write_bytes(network.graph)
         (folder / f"{name}.toml").write_text(made.to_toml(), encoding="utf-8")
@@ -430,6 +427,8 @@ def studies(folder: Path | None = None) -> list[StyleEntry]:
 def styles() -> list[StyleEntry]:
     """Every style of the gallery: what the networks here paint in, ours first, the user's own, and untaught studies.
 
+    A damaged file of the user's own is passed over; the log says so, and whoever asks for it by name is told why.
+
     Raises:
         ModelDamaged: a card or the list of studies cannot be read.
     """
@@ -452,20 +451,25 @@ def _styles(_state: Stamps) -> tuple[StyleEntry, ...]:
 
 
 def own_styles() -> list[StyleEntry]:
-    """The styles of the user's own; `network` is None where the vectors are of another network than the one here.
-
-    Raises:
-        ModelDamaged: a file is not what it should be.
-    """
-    paths = sorted((home() / "styles").glob(f"*{ownstyle.SUFFIX}"))
+    """The styles of the user's own; `network` is None where the vectors are of another network than the one here."""
+    paths = _own_paths()
     networks = {model.sha256: model.name for model in cards() if model.vectors is not None} if paths else {}
     entries = []
-    for path in paths:
-        papers = ownstyle.papers(path)
+    for name, path in paths.items():
+        try:
+            papers = ownstyle.papers(path)
+        except ModelError as error:
+            log.warning(text("catalog.style_passed_over", name=told(name), problem=str(error)))
+            continue
         about: dict[str, Any] = papers.style.model_dump(exclude={"sha256", "name", "box"})
         network = networks.get(papers.network_sha256)
-        entries.append(StyleEntry(name=path.stem, network=network, file=path, **about))
+        entries.append(StyleEntry(name=name, network=network, file=path, **about))
     return entries
+
+
+def _own_paths() -> dict[str, Path]:
+    """The files of the user's own styles by the styles' names, damaged ones too."""
+    return {path.stem: path for path in sorted((home() / "styles").glob(f"*{ownstyle.SUFFIX}"))}
 
 
 def own_file(name: str) -> Path:
@@ -478,6 +482,21 @@ def own_file(name: str) -> Path:
     if found.file is None:
         raise UsageError(text("catalog.not_own", name=name))
     return found.file
+
+
+def remove_style(name: str) -> None:
+    """Delete a style of the user's own, a damaged one too.
+
+    Raises:
+        UsageError: no such style, or it is not the user's own.
+        RunFailed: it cannot be deleted.
+    """
+    known = any(entry.name == name for entry in styles())
+    path = own_file(name) if known else _own_paths().get(name) or own_file(name)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise files.write_failure(path, error) from error
 
 
 def clean(name: str) -> str:
@@ -493,12 +512,12 @@ def check_style_name(name: str) -> None:
     """
     if not re.fullmatch(r"[\w-][\w.-]{0,99}", name):
         raise UsageError(text("catalog.style_name", name=told(name)))
-    if any(entry.name == name for entry in styles()):
+    if name in _own_paths() or any(entry.name == name for entry in styles()):
         raise UsageError(text("catalog.style_taken", name=told(name)))
 
 
-def add_style(data: bytes, name: str) -> Path:
-    """Put a style of the user's own into the gallery, under a name that is free; its file.
+def new_style(name: str) -> Path:
+    """The file of a style of the user's own that is to be made, if it can be; its folder is there then.
 
     Raises:
         UsageError: the name is taken, or cannot be a style's.
@@ -506,7 +525,18 @@ def add_style(data: bytes, name: str) -> Path:
     """
     check_style_name(name)
     path = home() / "styles" / f"{name}{ownstyle.SUFFIX}"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path.parent)
+    files.check_target(path)
+    return path
+
+
+def add_style(data: bytes, name: str) -> Path:
+    """Put a style of the user's own into the gallery, under a name that is free; its file.
+
+    Raises:
+        UsageError, RunFailed: as `new_style`.
+    """
+    path = new_style(name)
     with files.atomic_write(path) as stream:
         stream.write(data)
     return path
@@ -516,10 +546,13 @@ def import_style(path: Path, name: str | None = None) -> str:
     """Take a style file into the gallery; its name there.
 
     Raises:
-        ModelMissing, ModelDamaged: it cannot be read, or is no style file.
+        ModelMissing, ModelDamaged: it cannot be read, or is no style file, or does not fit the network that it names.
         UsageError: its name is taken.
     """
     found = ownstyle.read(path)
+    network = next((model for model in cards() if model.vectors and model.sha256 == found.papers.network_sha256), None)
+    if network is not None:
+        _check_length(found, network, path)
     called = name or found.papers.style.name
     add_style(path.read_bytes(), called)
     return called
@@ -544,9 +577,12 @@ def style(name: str) -> StyleEntry:
 
     Raises:
         UsageError: no such style; the line lists those that there are.
+        ModelMissing, ModelDamaged: its file, one of the user's own, cannot be read, or is no style file.
     """
     known = {entry.name: entry for entry in styles()}
     if name not in known:
+        if (own := _own_paths().get(name)) is not None:
+            ownstyle.papers(own)  # raises what is wrong with it
         raise UsageError(text("catalog.no_style", name=told(name), known=", ".join(known), near=_near(name, known)))
     return known[name]
 
@@ -558,14 +594,16 @@ def vectors(name: str) -> tuple[Card, NDArray[np.float32] | None]:
 
     Raises:
         UsageError: no such style, or no network has learnt it.
-        ModelDamaged: the file is not what the card says.
+        ModelDamaged: the file is not what the card says, or does not fit the network.
     """
     entry = style(name)
     if entry.network is None:
         raise UsageError(text("catalog.no_vector", name=name))
     found = card(entry.network)
     if entry.file is not None:
-        return found, ownstyle.read(entry.file).vectors
+        own = ownstyle.read(entry.file)
+        _check_length(own, found, entry.file)
+        return found, own.vectors
     if found.vectors is None:
         return found, None
     path = location(found).with_name(found.vectors)
@@ -573,6 +611,14 @@ def vectors(name: str) -> tuple[Card, NDArray[np.float32] | None]:
     if learnt is None or learnt.ndim != 2 or len(learnt) != 3:
         raise ModelDamaged(text("catalog.damaged_bundled", name=found.name, path=files.shown(path)))
     return found, np.array(learnt, dtype=np.float32)  # a copy: the file's own are kept
+
+
+def _check_length(own: ownstyle.OwnStyle, network: Card, path: Path) -> None:
+    """Refuse a style of the user's own whose vectors are not as long as the network's."""
+    table = location(network).with_name(str(network.vectors))
+    lengths = {learnt.shape[-1:] for learnt in _arrays(table, verify(network, table), network.name).values()}
+    if own.vectors.shape[-1:] not in lengths:
+        raise ModelDamaged(text("catalog.no_style_file", path=files.shown(path)))
 
 
 @lru_cache(4)

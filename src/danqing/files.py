@@ -63,7 +63,7 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
         UsageError: the name is taken and `overwrite` is off, also when another process takes it meanwhile.
         RunFailed: the disk, the folder or the system refuses; the message names the path.
     """
-    target = Path(os.path.realpath(path))
+    target = _followed(path)
     try:
         if _is_special(target):
             with target.open("wb", buffering=0) as stream:
@@ -121,6 +121,18 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise write_failure(target, error) from error
 
 
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Make a folder, with those that it stands in, where it is not there yet.
+
+    Raises:
+        RunFailed: the disk or the system refuses, or it is a file; the message names the path.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_failure(path, error) from error
+
+
 def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Find out before long work whether `atomic_write` to this path can succeed; leaves nothing behind.
 
@@ -128,7 +140,7 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> No
         UsageError: the name is taken and `overwrite` is off.
         RunFailed: the folder is missing, read-only or full.
     """
-    target = Path(os.path.realpath(path))
+    target = _followed(path)
     try:
         if _is_special(target):
             return
@@ -217,6 +229,12 @@ def _refuse(target: Path, *, overwrite: bool) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not overwrite and target.exists():
         raise UsageError(text("files.exists", path=shown(target)))
+
+
+def _followed(path: str | os.PathLike[str]) -> Path:
+    """Where links lead; `/dev/stdout` and its like stay as they are, for a pipe has no path that they could lead to."""
+    given = Path(path)
+    return given if _is_special(given) else Path(os.path.realpath(given))
 
 
 def _is_special(target: Path) -> bool:

@@ -26,6 +26,7 @@ from danqing.messages import text
 from danqing.ownstyle import Papers
 from danqing.picture import Picture
 from danqing.picture.load import PictureSource
+from danqing.recipe import Source
 from danqing.training import DEVICES
 
 F32 = NDArray[np.float32]
@@ -133,20 +134,26 @@ def prepare(
         raise UsageError(text("train.no_folder", path=shown(photos)))
     if engines.NETWORK not in {card.name for card in catalog.cards()}:
         raise ModelMissing(text("train.no_network"))
-    read = [inputs.read(source) for source in paintings]
-    stem = catalog.clean(Path(read[0].source.name).stem)
-    called = name or stem
-    catalog.check_style_name(called)
     card = catalog.card(engines.NETWORK)
-    brushes = (-vectors.OCTAVES, 0.0, vectors.OCTAVES)
-    found = [[vectors.predicted(card, one.picture, octaves) for octaves in brushes] for one in read]
+    first = _seen(paintings[0], card)
+    source = first[0]
+    called = name or catalog.clean(Path(source.name).stem)
+    catalog.new_style(called)
+    seen = [first, *(_seen(painting, card) for painting in paintings[1:])]
     return Polishing(
-        style=LearntStyle(name=called, title=name or stem, sha256=read[0].source.sha256),
-        works=[fit(Picture(pixels=mask.flatten(one.picture)), size=LARGEST) for one in read],
-        predicted=np.mean(found, axis=0, dtype=np.float32),
+        style=LearntStyle(name=called, title=called, sha256=source.sha256),
+        works=[work for _, _, work in seen],
+        predicted=np.mean([found for _, found, _ in seen], axis=0, dtype=np.float32),
         photos=Path(photos) if photos is not None else None,
         seconds=seconds,
         device=device,
         card=card,
         notes=() if photos is not None else (text("train.polish_note_no_photos"),),
     )
+
+
+def _seen(painting: PictureSource, card: Card) -> tuple[Source, list[F32], Picture]:
+    """The reference to a painting, its vectors for three brushes, and itself at the size at which it is looked at."""
+    one = inputs.read(painting)
+    found = [vectors.predicted(card, one.picture, octaves) for octaves in (-vectors.OCTAVES, 0.0, vectors.OCTAVES)]
+    return one.source, found, fit(Picture(pixels=mask.flatten(one.picture)), size=LARGEST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -18,6 +19,7 @@ import pytest
 from danqing.batch import photos, plan, worker
 from danqing.errors import BadPicture, Interrupted, RunFailed
 from danqing.files import write_failure
+from danqing.picture import formats
 from tests.fake_engine import FakeStylizer, picture
 
 pytestmark = pytest.mark.usefixtures("log")
@@ -27,7 +29,8 @@ def task(tree: Path, **settings: Any) -> dict[str, Any]:
     found = photos.find([str(tree / "b.png")])
     fake = {"engine": "fake", "steps": 3, "styles": ["great-wave"]}
     one = plan.prepare(found, tree.parent / "画", **(fake | settings))
-    return dict(one.tasks["b.png"]) | {"known": False}
+    (made,) = one.tasks.values()
+    return dict(made) | {"known": False}
 
 
 def answered(given: dict[str, Any], *, tries: int = 1, stop: bool = False) -> tuple[dict[str, Any], list[Any]]:
@@ -44,6 +47,19 @@ def test_a_painting_is_told_step_by_step(tree: Path) -> None:
     assert told["done"]["size"] == [48, 32] and not told["done"]["kept"] and Path(given["target"]).exists()
     assert lines[0].keys() == {"begun"} and [line["step"] for line in lines[1:]] == [1, 2, 3]
     json.dumps([told, lines])
+
+
+def test_a_painting_that_its_format_cannot_hold_is_not_begun(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(formats.FORMATS, "WEBP", dataclasses.replace(formats.FORMATS["WEBP"], max_edge=40))
+    told, lines = answered(task(tree, format="webp"))
+    assert "48 x 32" in told["failed"] and not lines
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tree: Path) -> None:
+    given = task(tree)
+    Path(given["target"]).parent.touch()
+    told, _ = answered(given)
+    assert "cannot be written" in told["failed"]
 
 
 def test_a_painting_that_is_given_up_leaves_nothing(tree: Path) -> None:

@@ -195,6 +195,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "onto itself": (["IN", "-o", "IN"], 2, "another folder"),
     "a file": (["IN", "-o", "FILE"], 1, "FILE"),
     "format": (["IN", "-o", "OUT", "--format", "heic"], 2, "heic"),
+    "deep JPEGs": (["IN", "-o", "OUT", "--format", "jpg", "--depth", "16"], 2, "16"),
     "a folder of masks": (["IN", "-o", "OUT", "--protect-dir", "没有"], 4, "没有"),
     "stdin": (["-", "-o", "OUT"], 2, "-"),
     "mask first": (["IN", "-o", "OUT", "--mask", "m.png", "-s", "great-wave"], 2, "--mask"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -19,7 +20,7 @@ from danqing.cli.main import main
 from danqing.cli.paint import KNOBS, OWN, REFERENCES
 from danqing.cli.targets import file_name
 from danqing.errors import UsageError
-from danqing.picture import Picture
+from danqing.picture import Picture, formats
 from danqing.picture.provenance import read_recipe
 from danqing.recipe import Recipe
 from tests.fake_engine import FakeStylizer, picture
@@ -305,6 +306,30 @@ def test_whatever_is_wrong_is_one_line_with_its_exit_code(
         assert any(c > "\u2e80" for c in line)
     assert caught.out == ""
     assert sorted(photo.parent.iterdir()) == before
+
+
+def test_a_format_that_cannot_hold_the_painting_is_said_before_the_work(
+    photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep, toml, out = (photo.with_name(name) for name in ("deep.png", "deep.toml", "out.jpg"))
+    assert main(["paint", str(photo), "-s", "great-wave", "--steps", "1", "--depth", "16", "-o", str(deep)]) == 0
+    assert main(["recipe", "save", str(deep), "-o", str(toml)]) == 0
+    monkeypatch.setitem(formats.FORMATS, "WEBP", dataclasses.replace(formats.FORMATS["WEBP"], max_edge=60))
+    FakeStylizer.calls.clear()
+    capsys.readouterr()
+    large = ["paint", str(photo), "-s", "great-wave", "--size", "70", "--enlarge"]
+    for arguments, code in (
+        (["paint", str(toml), "-o", str(out)], 2),
+        (["paint", str(toml), "-o", "-", "--format", "jpg"], 2),
+        (["redo", str(deep), "-o", str(out)], 2),
+        ([*large, "-o", str(out.with_suffix(".webp"))], 6),
+        ([*large, "--format", "webp"], 6),
+    ):
+        assert main(arguments) == code
+        assert ("16" if code == 2 else "70 x 47") in one_line(capsys.readouterr().err)
+    assert not FakeStylizer.calls and not out.exists()
+    assert main(["redo", str(deep)]) == 0
+    assert main(["paint", str(toml), "-o", str(deep.with_suffix(".tif"))]) == 0
 
 
 def test_a_bug_is_one_line_that_asks_for_debug(

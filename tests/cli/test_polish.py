@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed: nothing can be polished")
 pytest.importorskip("onnx", reason="onnx is not installed: nothing can be published")
 
-from danqing import api, catalog, ownstyle
+from danqing import api, catalog, engines, inputs, ownstyle, polishing
 from danqing.cli.main import main
 from danqing.engines import vectors
 from tests.fake_engine import picture
@@ -108,6 +109,47 @@ def test_a_damaged_style_file_is_refused(workplace: Path, capsys: pytest.Capture
     err = capsys.readouterr().err
     assert len(err.strip().splitlines()) == 1
     assert "broken" not in {entry.name for entry in catalog.styles()}
+
+
+def test_what_cannot_be_kept_is_said_before_the_work(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("it was polished")
+
+    monkeypatch.setattr(engines, "verb", lambda _: never)
+    assert run("polish", "painting.png", "-o", "sheet.foo", *QUICK) == 2
+    (workplace / "file").touch()
+    monkeypatch.setenv("DANQING_HOME", str(workplace / "file"))
+    assert run("polish", "painting.png", *QUICK) == 1
+    sheet, home = capsys.readouterr().err.strip().splitlines()
+    assert "sheet.foo" in sheet and "file/styles cannot be written" in home
+
+
+def test_a_damaged_style_can_be_removed(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (workplace / "home" / "styles").mkdir(parents=True)
+    (workplace / "home" / "styles" / "mine.style").write_bytes(b"damaged")
+    assert run("styles", "list") == 0
+    assert run("paint", "photos/0.png", "--style", "mine") == 5
+    assert "mine.style" in capsys.readouterr().err
+    assert run("styles", "remove", "mine") == 0
+    assert run("styles", "remove", "mine") == 2
+
+
+def test_paintings_are_read_one_at_a_time(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, alive = inputs.read, []
+
+    def watched(painting: Path) -> inputs.Input:
+        assert not [picture for picture in alive if picture() is not None]
+        one = read(painting)
+        alive.append(weakref.ref(one.picture))
+        return one
+
+    monkeypatch.setattr(inputs, "read", watched)
+    order = polishing.prepare([workplace / "photos" / f"{number}.png" for number in range(3)])
+    assert len(alive) == len(order.works) == 3 and order.style.name == "0"
+    single = [polishing.prepare([workplace / "photos" / f"{number}.png"]).predicted for number in range(3)]
+    np.testing.assert_allclose(order.predicted, np.mean(single, axis=0), rtol=1e-6)
 
 
 def test_what_is_most_like_a_picture_comes_first(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:

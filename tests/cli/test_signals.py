@@ -170,6 +170,50 @@ def test_a_full_disk_is_one_line(photo: Path) -> None:
     assert process.returncode == 1 and err.count(b"\n") == 1 and b"/dev/full" in err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    "arguments",
+    [["styles", "list", "--json"], ["styles", "list"], ["--version"], ["paint", "--help"], ["paint", "PHOTO"]],
+)
+def test_a_full_disk_behind_stdout_is_one_line(photo: Path, arguments: list[str]) -> None:
+    rest = [str(photo), "-s", "great-wave", "--steps", "1", "-q", "-o", "-"] if "PHOTO" in arguments else arguments[1:]
+    with Path("/dev/full").open("wb") as full:
+        process = start(photo.parent, arguments[0], *rest, seconds="0", stdout=full)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1 and err.count(b"\n") == 1 and b"stdout was not written" in err
+
+
+def in_a_shell(photo: Path, arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """A painting of one step by a shell, which can close streams; the arguments follow those of the painting."""
+    (photo.parent / "program.py").write_text(PROGRAM)
+    line = f'cd "$1" && exec "$0" program.py "$1" paint "$2" -s great-wave --steps 1 {arguments}'
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    command = ["sh", "-c", line, sys.executable, str(photo.parent), str(photo)]
+    return subprocess.run(command, env=environment, capture_output=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full", "--json 2>&-", "--json >&-"])
+def test_a_painting_whose_streams_are_closed(photo: Path, closed: str) -> None:
+    if "full" in closed and not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    done = in_a_shell(photo, f"-o b.png {closed}")
+    assert done.returncode == 0 and b"Traceback" not in done.stderr and b"--debug" not in done.stderr
+    assert Image.open(photo.with_name("b.png")).size == (48, 32)
+    assert not done.stdout or done.stdout[:1] == b"{" or done.stdout == b"b.png\n"
+
+
+def test_what_is_said_stays_out_of_a_picture_in_a_pipe(photo: Path) -> None:
+    done = in_a_shell(photo, "-o - 2>&-")
+    assert done.returncode == 0
+    assert done.stdout.startswith(b"\x89PNG") and done.stdout.endswith(b"IEND\xaeB`\x82")
+
+
+def test_a_pipe_is_written_to_by_its_path(photo: Path) -> None:
+    done = in_a_shell(photo, "-o /dev/stdout --format png")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"\x89PNG") and done.stdout.endswith(b"IEND\xaeB`\x82/dev/stdout\n")
+
+
 def test_help_loads_nothing_heavy() -> None:
     """How long it takes is told by benchmarks/startup.py."""
     heavy = ("torch", "onnxruntime", "numpy", "pydantic", "rich")

@@ -120,6 +120,11 @@ def test_styles_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: Said) -> Non
     assert [entry["name"] for entry in json.loads(capsys.readouterr().out)] == ["great-wave", "starry-night"]
 
 
+def test_a_sheet_that_cannot_be_written_is_said_before_it_is_painted(painted: Path, capsys: Said) -> None:
+    assert main(["styles", "list", "--sheet", str(painted), "-o", "sheet.foo"]) == 2
+    assert "sheet.foo" in capsys.readouterr().err
+
+
 def test_models_are_listed_and_shown(capsys: Said) -> None:
     names = [card.name for card in catalog.cards()]
     assert main(["models", "list"]) == 0

@@ -106,7 +106,12 @@ def test_where_many_films_cannot_go(clip: Path, tmp_path: Path, capsys: Said) ->
     both = [str(clip), str(twin / clip.name)]
     assert main(["video", *both, "-o", str(tmp_path / "a.mp4"), "-s", "great-wave"]) == 2
     assert main(["video", *both, "-o", str(tmp_path / "画"), "-s", "great-wave"]) == 2
-    assert len(capsys.readouterr().err.strip().splitlines()) == 2
+    (tmp_path / "file").touch()
+    assert main(["video", *both, "-o", str(tmp_path / "file"), "-s", "great-wave"]) == 1
+    said = capsys.readouterr().err
+    assert len(said.strip().splitlines()) == 3 and "--debug" not in said
+    assert main(["video", *both, "-o", str(tmp_path / "没有" / "画"), "-s", "great-wave"]) == 2
+    assert (tmp_path / "没有" / "画").is_dir()
 
 
 def test_without_the_extra_it_says_what_to_install(clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said) -> None:

@@ -67,10 +67,7 @@ class Plan:
             RunFailed: it cannot be written.
         """
         kept = self.folder / KEPT
-        try:
-            kept.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise files.write_failure(kept, error) from error
+        files.make_folder(kept)
         for folder in {Path(task["target"]).parent for task in self.tasks.values()}:
             files.sweep(folder)
         return WorkList(kept / "work.db")
@@ -169,6 +166,8 @@ def prepare(
         styles = [str(inputs.of_model(model))]
     asked = _asked(styles, style_masks, blend=blend, others=arguments | {"protect": protect})
     orders = [_tried(one, max_memory=max_memory, offline=offline, on_download=on_download) for one in asked]
+    for order in orders if format is not None else ():
+        target_format(None, format=format, depth=order.recipe.depth)
     sizes = [_size(photo, orders[0].recipe) for photo in photos]
     budget = limits.budget(max_memory)
     count = min(workers or _workers(orders, sizes, budget), len(photos) * len(orders))

@@ -27,10 +27,11 @@ from danqing import api, inputs
 from danqing.batch import plan
 from danqing.commission import prepare
 from danqing.errors import DanqingError, Interrupted, RunFailed
-from danqing.files import shown
+from danqing.files import make_folder, shown
 from danqing.inputs import ReadStyle
 from danqing.messages import text
 from danqing.picture.load import read_bytes
+from danqing.picture.save import target_format
 from danqing.recipe import Recipe
 from danqing.stylizer import Step
 
@@ -60,6 +61,7 @@ def paint(task: Mapping[str, Any], *, again: bool, tell: Tell, stop: threading.E
         arguments["protect"] = task["protect"]
     styles = _styles(tuple(task["arguments"]["style"])) or None
     order = prepare(Path(task["photo"]), styles, offline=True, **arguments)
+    target_format(target, format=task["format"], depth=order.recipe.depth, size=order.content.size)
     tell({"begun": order.estimate.seconds})
     result = {"stamp": _stamp(task, order.recipe), "size": list(order.content.size), "notes": list(order.notes)}
     replace = task["overwrite"]
@@ -76,7 +78,7 @@ def paint(task: Mapping[str, Any], *, again: bool, tell: Tell, stop: threading.E
     pastiche = order.paint(on_step)
     if not pastiche.complete:
         return None
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     pastiche.save(target, format=task["format"], overwrite=replace, with_recipe=task["with_recipe"])
     return result | {"seconds": round(pastiche.seconds, 3), "kept": False}
 

@@ -6,10 +6,16 @@ anywhere on the line and are taken off it here, before typer sees it.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TextIO
+
+from danqing.files import write_failure
+from danqing.messages import text
 
 
 @dataclass
@@ -48,14 +54,43 @@ def take_flags(arguments: Sequence[str]) -> list[str]:
     return [*rest, *arguments[end:]]
 
 
+@contextlib.contextmanager
+def stdout() -> Iterator[None]:
+    """Whatever is written to stdout is written inside this block.
+
+    Raises:
+        RunFailed: it cannot be written, the disk being full. That a reader has gone stays a BrokenPipeError.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence(sys.stdout)
+        raise write_failure(text("cli.stdout"), error) from error
+
+
+def silence(stream: TextIO) -> None:
+    """Lead a stream that takes no more nowhere, so that nothing complains about it on the way out."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def out(line: str) -> None:
     """A line of data, on stdout."""
-    print(line)
+    with stdout():
+        print(line)
 
 
 def put_json(values: object) -> None:
     """One JSON object, on stdout."""
-    print(json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False))
+    out(json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def flush() -> None:
+    """Let go of what was put on stdout."""
+    with stdout():
+        sys.stdout.flush()
 
 
 def say(line: str) -> None:
@@ -72,7 +107,12 @@ def detail(line: str) -> None:
 
 def tell(line: str) -> None:
     """A line that must be seen, on stderr."""
-    print(f"danqing: {line}", file=sys.stderr, flush=True)
+    try:
+        print(f"danqing: {line}", file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError:  # a full disk: there is nobody to be told, and what goes on can go on
+        silence(sys.stderr)
 
 
 def table(rows: Sequence[Sequence[str]]) -> None:
@@ -82,4 +122,4 @@ def table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(cell_len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
     for row in rows:
         cells = [cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
-        print("  ".join(cells).rstrip())
+        out("  ".join(cells).rstrip())

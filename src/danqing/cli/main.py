@@ -11,7 +11,7 @@ import difflib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -108,27 +108,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: without the program's name; by default the process's own.
     """
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever called us
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
         with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # names that are no UTF-8
+            getattr(sys, name).reconfigure(errors="backslashreplace")  # names that are no UTF-8
     given = console.take_flags(list(sys.argv[1:] if arguments is None else arguments))
     try:
-        code = _run(given)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:
-        _silence_stdout()
+        code = _run(lambda: _invoke(given))
+        flushed = _run(console.flush)
+        return code or flushed
+    except BrokenPipeError:  # whoever read stdout has gone
+        console.silence(sys.stdout)
         return 1
     except KeyboardInterrupt:
         console.tell(text("cli.interrupted"))
         return 130
 
 
-def _run(arguments: list[str]) -> int:
+def _invoke(arguments: list[str]) -> None:
+    command: Any = typer.main.get_command(app)
+    with command.make_context("danqing", arguments) as context:
+        command.invoke(context)
+
+
+def _run(action: Callable[[], None]) -> int:
     try:
-        command: Any = typer.main.get_command(app)
-        with command.make_context("danqing", arguments) as context:
-            command.invoke(context)
+        action()
         return 0
     except typer.Exit as leave:
         return leave.exit_code
@@ -153,12 +159,6 @@ def _run(arguments: list[str]) -> int:
         first = (str(error).strip().splitlines() or [""])[0]
         console.tell(text("cli.bug", kind=type(error).__name__, reason=first))
         return 1
-
-
-def _silence_stdout() -> None:
-    """Whoever read stdout has gone: let nothing complain about it on the way out."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from danqing.cli import console
 from danqing.messages import catalogue, text
 
 Json = Annotated[bool, typer.Option("--json", show_default=False)]
@@ -116,10 +117,19 @@ def fill_in(parameter: Any, said: str) -> None:
 
 
 def translated_help(option: Any) -> Any:
-    """The option `--help` with a sentence of the catalogue."""
+    """The option `--help` with a sentence of the catalogue, its text put out as all data are."""
     if option is not None:
         fill_in(option, text("cli.option_help"))
+        option.callback = show_help
     return option
+
+
+def show_help(context: Any, option: Any, given: bool) -> None:
+    """Put out the help of a command, and end."""
+    del option
+    if given and not context.resilient_parsing:
+        console.out(context.get_help())
+        context.exit()
 
 
 def single(function: Any, *, cls: type[Verb] = Verb) -> typer.Typer:

@@ -170,6 +170,7 @@ def paint(
         target = early or Target.beside(photo, order, format=format, overwrite=overwrite)
         if piped and format is None:
             target = Target(path=None, format=_own_format(source, order.recipe.depth))
+        target.check(order)
         _announce(order)
         pastiche = _painted(order, target, interrupt, save_every=save_every, with_recipe=not no_recipe)
         target.write(pastiche, with_recipe=not no_recipe)

@@ -15,6 +15,7 @@ from danqing.cli.options import Json, Output, Overwrite, Verb, single
 from danqing.cli.progress import EVERY, EVERY_VERBOSE, duration
 from danqing.files import check_target, shown
 from danqing.messages import text
+from danqing.picture.save import target_format
 from danqing.polishing import prepare
 
 
@@ -32,6 +33,7 @@ def polish(
     order = prepare(paintings or (), name=name, photos=photos, seconds=seconds, device=device)
     called = order.style.name
     target = output or Path(f"{called}.polished.jpg")
+    target_format(target)
     check_target(target, overwrite=overwrite)
     for note in order.notes:
         console.say(note)

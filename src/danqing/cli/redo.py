@@ -14,7 +14,9 @@ from danqing.cli.interrupt import listening
 from danqing.cli.options import From, Json, Output, Overwrite, single
 from danqing.cli.paint import summary
 from danqing.cli.targets import chosen_target
+from danqing.files import shown
 from danqing.messages import text
+from danqing.picture.load import read_bytes
 from danqing.stylizer import Step
 
 
@@ -27,7 +29,8 @@ def redo(
 ) -> None:
     """Paint a picture again; what the options mean stands in the catalogues."""
     again = output or picture.with_name(f"{picture.stem}.redo{picture.suffix}")
-    target = chosen_target(again, format=None, depth=None, overwrite=overwrite)
+    recipe = api.recipe_inside(read_bytes(picture, shown(picture)), name=shown(picture))
+    target = chosen_target(again, format=None, depth=recipe.depth, overwrite=overwrite)
     with listening() as interrupt:
         with progress.shown() as show:
 

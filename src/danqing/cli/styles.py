@@ -20,6 +20,7 @@ from danqing.image import mask
 from danqing.image.fit import fit
 from danqing.messages import language, text
 from danqing.picture import Picture
+from danqing.picture.save import target_format
 
 Name = Annotated[str, typer.Argument(metavar="STYLE", show_default=False)]
 
@@ -41,6 +42,7 @@ def styles_list(
     entries = list(catalog.styles())
     if sheet is not None:
         target = output or sheet.with_name(f"{sheet.stem}.styles.jpg")
+        target_format(target)
         check_target(target, overwrite=overwrite)
         painted_sheet(sheet, [entry.name for entry in entries if entry.network]).save(target, overwrite=overwrite)
         console.out(shown(target))
@@ -112,7 +114,7 @@ def styles_import(
 
 def styles_remove(name: Name) -> None:
     """Delete a style of the user's own."""
-    catalog.own_file(name).unlink()
+    catalog.remove_style(name)
     console.say(text("cli.style_removed", name=name))
 
 

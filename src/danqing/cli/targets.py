@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from danqing import files
+from danqing.cli import console
 from danqing.commission import Commission
 from danqing.errors import UsageError
 from danqing.files import shown
@@ -35,7 +36,7 @@ class Target:
 
     Attributes:
         path: the file, or None for stdout.
-        format: `png`, `jpeg`, ..., or None to go by the path's ending.
+        format: `png`, `jpeg`, ..., or None to go by the path's ending; stdout always has one.
         overwrite: whether files may be replaced.
     """
 
@@ -61,6 +62,15 @@ class Target:
         path = Path(own.parent) / f"{name}{ending}"
         return chosen_target(path, format=format, depth=order.recipe.depth, overwrite=overwrite)
 
+    def check(self, order: Commission) -> None:
+        """Refuse, before the work, a painting that the format cannot hold.
+
+        Raises:
+            UsageError: 16 bits where there are none.
+            DoesNotFit: an edge that is too long.
+        """
+        target_format(self.path, format=self.format, depth=order.recipe.depth, size=order.content.size)
+
     @property
     def name(self) -> str:
         """What messages call it."""
@@ -76,11 +86,12 @@ class Target:
             pastiche.save(self.path, format=self.format, overwrite=self.overwrite, with_recipe=with_recipe)
             return
         held = io.BytesIO()
-        pastiche.save(held, format=self.format or "png", with_recipe=with_recipe)
+        pastiche.save(held, format=self.format, with_recipe=with_recipe)
         rest = held.getbuffer()
-        while rest:  # a stdout without a buffer (python -u) may take less than it is given
-            rest = rest[sys.stdout.buffer.write(rest) :]
-        sys.stdout.buffer.flush()
+        with console.stdout():
+            while rest:  # a stdout without a buffer (python -u) may take less than it is given
+                rest = rest[sys.stdout.buffer.write(rest) :]
+            sys.stdout.buffer.flush()
 
     def write_step(self, step: Step) -> Path:
         """Write a painting as it stands as `<stem>.<step>.<ext>`; the path."""
@@ -109,7 +120,8 @@ def chosen_target(output: Path, *, format: str | None, depth: int | None, overwr
     if str(output) == "-":
         if sys.stdout.isatty():
             raise UsageError(text("cli.stdout_terminal"))
-        target_format(None, format=format or "png", depth=depth or 8)
+        format = format or "png"
+        target_format(None, format=format, depth=depth or 8)
         return Target(path=None, format=format)
     target_format(output, format=format, depth=depth or 8)
     files.check_target(output, overwrite=overwrite)

@@ -27,7 +27,7 @@ from danqing.cli.paint import KNOBS, PaintVerb, options_of
 from danqing.cli.rooms import film_room
 from danqing.cli.targets import file_name, side_by_side
 from danqing.errors import DanqingError, SomeFailed, UsageError
-from danqing.files import shown
+from danqing.files import make_folder, shown
 from danqing.messages import catalogue, text
 from danqing.picture import Picture
 from danqing.style import split_weight
@@ -182,6 +182,7 @@ def _targets(films: list[Path], output: Path | None, styles: list[str]) -> list[
 
     Raises:
         UsageError: several films into one file, or two into the same.
+        RunFailed: the folder cannot be made.
     """
     codecs = film_room("codecs")
     if output is not None and len(films) == 1 and not (output.is_dir() and not films[0].is_dir()):
@@ -189,7 +190,7 @@ def _targets(films: list[Path], output: Path | None, styles: list[str]) -> list[
     if output is not None and len(films) > 1 and output.suffix:
         raise UsageError(text("cli.video_one_file", path=shown(output)))
     if output is not None and len(films) > 1:
-        output.mkdir(exist_ok=True)
+        make_folder(output)
     named = [_name(style) for style in styles]
     targets = []
     for film in films:
