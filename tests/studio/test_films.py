@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ pytest.importorskip("cv2", reason="the extra video is not installed")
 import av
 
 from danqing.errors import UsageError
-from danqing.studio.orders import FILM_KNOBS, Filming, film_schema, read_filming
+from danqing.studio import filming
+from danqing.studio.orders import FILM_KNOBS, File, Filming, Layer, Order, film_schema, read_filming
+from danqing.studio.worker import Worker, chosen
+from danqing.video import segments
 from tests.studio.conftest import Serve, eventually, finished, picture
 from tests.video.films import film, panned
 
@@ -94,7 +99,8 @@ def test_s7_films_are_short(serve: Serve, tmp_path: Path) -> None:
     with serve(frames=10).client() as client:
         answer = ordered(client, data)
         assert answer.status_code == 413 and "桂林 山水.mp4" in answer.text and "25" in answer.text
-        assert finished(client, ordered(client, data, end="0.32").json())["result"]["frames"] == 8
+        told = finished(client, ordered(client, data, end="0.4").json())
+        assert (told["state"], told["result"]["frames"]) == ("done", 10)
 
 
 def test_s7_films_do_not_last_long(serve: Serve, tmp_path: Path) -> None:
@@ -111,3 +117,67 @@ def test_what_is_asked_of_a_film_is_checked(client: Any) -> None:
     assert "square" not in FILM_KNOBS and set(Filming.model_fields) < set(film_schema()["properties"])
     for fields in ({"square": "true"}, {"quality": "3"}, {"format": "avi"}, {"style": "nothing"}):
         assert ordered(client, b"x", **fields).status_code == 422
+
+
+# ── what a worker does with a film ──────────────────────────────────────────────────────────────────────────────────
+
+
+def taken(folder: Path, frames: int, *, format: str = "mp4") -> filming.Ordered:
+    """A film as a worker takes it, for the stand-in engine."""
+    folder.mkdir()
+    photo = File(id="0" * 32, name="桂林 山水.mp4", sha256="0" * 64)
+    film(folder / "a.mp4", panned(frames)).rename(folder / photo.id)
+    knobs = {"engine": "optimize", "steps": 1, "strength": 0.2}
+    layers = (Layer(style="great-wave"),)
+    order = Order(photo=photo, layers=layers, knobs=knobs, format=format, filming=Filming(format=format))
+    styles = chosen(order, lambda *_: pytest.fail("no picture is needed"))
+    return filming.Ordered(path=folder / photo.id, target=folder / "result", order=order, styles=styles)
+
+
+@pytest.mark.usefixtures("gallery")
+@pytest.mark.parametrize(("most", "frames", "complete"), [(9, 9, True), (7, 8, False)])
+def test_a_film_ends_with_the_first_frame_beyond_the_most(
+    tmp_path: Path, most: int, frames: int, complete: bool
+) -> None:
+    told = taken(tmp_path / "画", 9).paint(lambda _: True, most=most)
+    assert (told["frames"], told["complete"]) == (frames, complete)
+
+
+@pytest.mark.usefixtures("gallery")
+def test_a_film_that_an_older_danqing_began_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "FRAMES", 2)
+    order = taken(tmp_path / "画", 9)
+
+    def killed(step: dict[str, Any]) -> bool:
+        if step["step"] == 5:
+            raise KeyboardInterrupt
+        return True
+
+    with pytest.raises(KeyboardInterrupt):
+        order.paint(killed, most=600)
+    begun = tmp_path / "画" / "result.mp4.parts" / "film.json"
+    begun.write_text(begun.read_text().replace('": "', '": "older '))
+    steps: list[int] = []
+    told = order.paint(lambda step: steps.append(step["step"]) or True, most=600)
+    assert told["complete"] and steps == list(range(1, 10))
+    assert not begun.parent.exists()
+
+
+@pytest.mark.usefixtures("gallery")
+def test_s17_no_place_of_the_server_is_told(tmp_path: Path) -> None:
+    order = taken(tmp_path / "画", 2)
+    (tmp_path / "画" / "result.mp4.parts").mkdir()
+    (tmp_path / "画" / "result.mp4.parts" / "x").touch()
+    with pytest.raises(UsageError, match="桂林 山水") as told:
+        order.paint(lambda _: True, most=600)
+    assert str(tmp_path) not in str(told.value)
+
+
+@pytest.mark.usefixtures("gallery")
+def test_a_worker_gives_signs_of_life_while_a_film_is_encoded_at_the_end(tmp_path: Path) -> None:
+    film, out = taken(tmp_path / "画", 6, format="gif"), io.BytesIO()
+    work = {"order": film.order.model_dump(mode="json"), "folder": str(tmp_path / "画"), "out": str(film.target)}
+    answer, _ = Worker({"frames": 600}, out).film(work)
+    said = [json.loads(line) for line in out.getvalue().splitlines()]
+    last = max(at for at, header in enumerate(said) if "step" in header)
+    assert answer["frames"] == 6 and said[last + 1 :] == [{"bytes": 0}] * 6

@@ -16,7 +16,7 @@ from PIL import Image
 from danqing.picture import provenance
 from danqing.recipe import Recipe
 from danqing.studio.app import PAGES, STATIC
-from tests.studio.conftest import Served, picture
+from tests.studio.conftest import Serve, Served, picture
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright.expect
@@ -45,7 +45,7 @@ def open_page(browser: Any, served: Served) -> Iterator[Open]:
     wrong: list[str] = []
     contexts = []
 
-    def start(**options: Any) -> Any:
+    def start(at: Served = served, **options: Any) -> Any:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, "locale": "en-US"} | options)
         contexts.append(context)
         context.set_default_timeout(SLOW)
@@ -53,10 +53,8 @@ def open_page(browser: Any, served: Served) -> Iterator[Open]:
         page.on("console", lambda m: wrong.append(f"console: {m.text}") if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
         page.on("response", lambda r: wrong.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-        page.on(
-            "request", lambda r: None if r.url.startswith((served.address, "blob:", "data:")) else wrong.append(r.url)
-        )
-        page.goto(served.address)
+        page.on("request", lambda r: None if r.url.startswith((at.address, "blob:", "data:")) else wrong.append(r.url))
+        page.goto(at.address)
         page.locator("body[data-ready]").wait_for()
         return page
 
@@ -65,6 +63,15 @@ def open_page(browser: Any, served: Served) -> Iterator[Open]:
         context.close()
     superseded = re.compile(r"^409 .*/preview$|status of 409")
     assert [line for line in wrong if not superseded.search(line)] == []
+
+
+@pytest.fixture
+def unwatched(browser: Any) -> Iterator[Any]:
+    """A page to which something may go wrong."""
+    context = browser.new_context(locale="en-US")
+    context.set_default_timeout(SLOW)
+    yield context.new_page()
+    context.close()
 
 
 def carried(page: Any, data: bytes, name: str, kind: str) -> Any:
@@ -101,6 +108,16 @@ def begin(page: Any, *, photo: bytes | None = None) -> None:
     expect(page.locator("painting-view")).to_be_visible()
     style(page, "reeds").click()
     painted(page)
+
+
+def brush(page: Any) -> Any:
+    """Paint a little of a region for the first style; the button that says where it is painted."""
+    where = page.locator("#layers .where").first
+    where.focus()
+    for key in ("Enter", "ArrowDown", " ", "Escape"):
+        page.keyboard.press(key)
+    expect(where).to_have_attribute("data-drawn", "true")
+    return where
 
 
 def downloaded(page: Any) -> tuple[str, bytes]:
@@ -220,17 +237,93 @@ def test_before_and_after_are_compared_zoomed_and_moved(open_page: Open) -> None
     assert abs(page.locator("painting-view .frame").bounding_box()["width"] - before) < 1
 
 
-def test_best_quality_shows_how_far_it_is_and_stops(open_page: Open) -> None:
-    page = open_page()
+def best(page: Any) -> None:
+    """Begin a painting of the best quality."""
     begin(page)
     expect(page.locator("#best")).to_be_disabled()
     drop(page, picture((120, 90), seed=9), "画.png", on="#gallery")
     painted(page)
     page.locator("#best").click()
     expect(page.locator("#job-said")).to_have_text(re.compile(r"step \d+ of \d+"))
+
+
+def test_best_quality_shows_how_far_it_is_stops_and_is_what_is_downloaded(open_page: Open) -> None:
+    page = open_page()
+    best(page)
     page.locator("#job-stop").click()
     expect(page.locator("#job")).to_be_hidden()
     painted(page)
+    page.locator("#format").select_option("webp")
+    name, data = downloaded(page)
+    assert name.endswith(".png") and Recipe.from_toml(provenance.read(data) or "").engine == "optimize"
+    expect(page.locator("#history li")).to_have_count(3)
+
+
+def test_what_is_painted_at_once_takes_no_place_of_the_best(open_page: Open) -> None:
+    page = open_page()
+    best(page)
+    page.locator("#format").select_option("webp")
+    with page.expect_download() as download:
+        page.locator("#download").click()
+        page.locator("#job-stop").click()
+    assert download.value.suggested_filename.endswith(".webp")
+    expect(page.locator("#history li")).to_have_count(4)
+
+
+def test_going_back_to_a_painting_leaves_it_as_it_was(open_page: Open) -> None:
+    page = open_page()
+    begin(page)
+    works = page.locator("#history li")
+    where = brush(page)
+    expect(works).to_have_count(2)
+    style(page, "smoke").click()
+    expect(works).to_have_count(3)
+    works.nth(1).locator("button").click()
+    expect(where).to_have_attribute("data-drawn", "true")
+    where.click()
+    page.locator("#clear").click()
+    expect(where).to_have_attribute("data-drawn", "false")
+    expect(works).to_have_count(4)
+    works.nth(2).locator("button").click()
+    expect(where).to_have_attribute("data-drawn", "true")
+
+
+def test_a_full_painting_that_is_a_job_is_waited_for_and_not_begun_twice(open_page: Open, serve: Serve) -> None:
+    page = open_page(serve(at_once=1000))
+    asked, held = [], []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    page.route("**/events", lambda route: held.append(route))
+    drop(page, picture((240, 160)), "桂林.png")
+    with page.expect_request("**/events"):
+        style(page, "reeds").click()
+    with page.expect_download():
+        page.locator("#download").click()
+        page.wait_for_timeout(500)
+        for route in held:
+            route.continue_()
+    assert asked.count("paint") == 1
+
+
+def test_a_job_of_which_nothing_is_heard_is_no_longer_shown(unwatched: Any, serve: Serve) -> None:
+    page = unwatched
+    page.goto(serve(at_once=1000).address)
+    page.locator("body[data-ready]").wait_for()
+    said = 'retry: 3000\nevent: job\ndata: {"kind": "paint", "state": "running"}\n\n'
+    lines = iter([{"status": 200, "content_type": "text/event-stream", "body": said}])
+    page.route("**/events", lambda route: route.fulfill(**next(lines, {"status": 404})))
+    drop(page, picture((240, 160)), "桂林.png")
+    style(page, "reeds").click()
+    expect(page.locator("#job")).to_be_visible()
+    expect(page.locator("#job")).to_be_hidden()
+    expect(page.get_by_role("alert")).to_contain_text("does not answer")
+
+
+def test_a_stranger_enters_the_token_on_the_page(unwatched: Any, serve: Serve) -> None:
+    served = serve(host="0.0.0.0", hosts=["127.0.0.1"])
+    unwatched.goto(served.address)
+    unwatched.get_by_label("Token").fill(served.token)
+    unwatched.get_by_role("button").click()
+    unwatched.locator("body[data-ready]").wait_for()
 
 
 def test_a_film_is_trimmed_painted_and_watched_beside_the_film(open_page: Open, tmp_path: Path) -> None:
@@ -272,6 +365,36 @@ def test_a_film_is_stopped_and_kept_as_far_as_it_is(open_page: Open, tmp_path: P
     expect(page.locator("#film-download")).to_be_visible()
     frames = re.match(r"(\d+) frames", page.locator("#status").inner_text())
     assert frames and 0 < int(frames[1]) < 300
+
+
+def test_a_film_is_stopped_although_something_else_was_painted_meanwhile(
+    open_page: Open, serve: Serve, tmp_path: Path
+) -> None:
+    page = open_page(serve(at_once=1000, workers=2))
+    drop(page, clip(tmp_path, 600, (320, 240)), "long.webm", kind="video/webm")
+    style(page, "reeds").click()
+    page.locator("#film-paint").click()
+    said = page.locator("#job-said")
+    expect(said).to_have_text(re.compile(r"frame [1-9]"))
+    style(page, "smoke").click()
+    expect(page.locator("#history li")).to_have_count(1)
+    expect(page.locator("#film-paint")).to_be_disabled()
+    expect(said).to_have_text(re.compile(r"frame [1-9]"))
+    page.locator("#job-stop").click()
+    expect(page.locator("#film-download")).to_be_visible()
+    expect(page.locator("#job")).to_be_hidden()
+    expect(page.locator("#film-paint")).to_be_enabled()
+    frames = re.match(r"(\d+) frames", page.locator("#status").inner_text())
+    assert frames and 0 < int(frames[1]) < 600
+
+
+def test_regions_of_a_photo_are_none_of_a_film(open_page: Open, tmp_path: Path) -> None:
+    page = open_page()
+    begin(page)
+    where = brush(page)
+    drop(page, clip(tmp_path, 10), "桂林.webm", kind="video/webm")
+    expect(page.locator("#film")).to_be_visible()
+    expect(where).to_have_attribute("data-drawn", "false")
 
 
 def clip(folder: Path, frames: int, size: tuple[int, int] = (64, 48)) -> bytes:
@@ -333,12 +456,7 @@ def test_it_is_used_by_keyboard_alone(open_page: Open) -> None:
     expect(page.locator("#gallery :focus")).to_have_count(1)
     page.keyboard.press("Enter")
     painted(page)
-    page.locator("#layers .where").first.focus()
-    page.keyboard.press("Enter")
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press(" ")
-    page.keyboard.press("Escape")
-    expect(page.locator("#layers .where").first).to_have_attribute("data-drawn", "true")
+    brush(page)
     painted(page)
     with page.expect_download():
         page.keyboard.press("Control+s")

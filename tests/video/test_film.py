@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from danqing import machine
 from danqing.errors import BadInput, RunFailed, UsageError
 from danqing.files import lock
 from danqing.video import codecs, run, segments
@@ -251,6 +252,15 @@ def test_codecs(tmp_path: Path, name: str, ending: str, found: str) -> None:
     assert near(seen(tmp_path / f"b{ending}")[4][1], expected(frames)[4])
 
 
+@pytest.mark.parametrize(("features", "more"), [((), ""), (("avx512f",), ":asm=AVX2")])
+def test_an_encoder_searches_as_briefly_on_every_processor(
+    monkeypatch: pytest.MonkeyPatch, features: tuple[str, ...], more: str
+) -> None:
+    monkeypatch.setattr(machine, "features", lambda: features)
+    known = codecs.CODECS["h264"].options["x264-params"]
+    assert codecs.writing(Path("b.mp4")).options["x264-params"] == known + more
+
+
 def test_ten_bits_are_written_where_they_are_asked_for_and_missed_where_not(tmp_path: Path) -> None:
     ramp = np.linspace(0, 65535, 64, dtype=np.uint16)[None, :, None].repeat(48, 0).repeat(3, 2)
     source = film(tmp_path / "a.mkv", [ramp] * 3, format="yuv444p10le")
@@ -406,6 +416,15 @@ def test_progress_is_told(tmp_path: Path) -> None:
     assert steps[-1].remaining == 0 and steps[4].per_second > 0
 
 
+@pytest.mark.parametrize(("name", "encoded"), [("b.gif", 6), ("b", 6), ("b.mp4", 0)])
+def test_signs_of_life_are_given_within_frames_and_at_the_end(tmp_path: Path, name: str, encoded: int) -> None:
+    told: list[str] = []
+    order = ordered(film(tmp_path / "a.mp4", panned(6)), tmp_path / name, steps=3)
+    order.paint(lambda _: told.append("frame"), on_work=lambda: told.append("work"))
+    last = len(told) - told[::-1].index("frame")
+    assert told[:last].count("work") == 6 * 3 and told[last:] == ["work"] * encoded
+
+
 def test_a_stopped_film_plays_and_goes_on_to_be_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "FRAMES", 5)
     source = film(tmp_path / "a.mp4", panned(23), sound="aac")
@@ -504,7 +523,10 @@ def test_another_film_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.Mo
     film(source, panned(9, seed=5))
     with pytest.raises(UsageError, match="another source"):
         ordered(source, target, resume=True).paint(resume=True)
-    assert ordered(source, target, overwrite=True).paint().complete
+    for resume in (False, True):
+        ordered(source, target, overwrite=True).paint(stopping_after(5))
+        film(source, panned(9, seed=6 + resume))
+        assert ordered(source, target, overwrite=True, resume=resume).paint(resume=resume).complete
 
 
 @pytest.mark.parametrize("name", ["b", "b.mp4"])

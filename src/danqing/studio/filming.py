@@ -21,7 +21,7 @@ from danqing.studio.orders import Filming, Order
 
 if TYPE_CHECKING:
     from danqing.video.clip import Cut
-    from danqing.video.run import Progress
+    from danqing.video.run import OnWork, Progress
 
 OnFrame = Callable[[dict[str, Any]], bool]
 """Called with how far a film is; what it returns says whether to go on."""
@@ -42,7 +42,7 @@ def look(path: Path, name: str, asked: Filming, caps: dict[str, Any]) -> dict[st
     """
     from danqing.video import clip
 
-    with _calling(path, name):
+    with _calling(name, path):
         found = clip.load(path)
         limits.check_size(found.size, name=name, cap=caps["pixels"])
     frames = found.expected(cut_of(asked))
@@ -70,12 +70,13 @@ class Ordered:
     order: Order
     styles: dict[str, Any]
 
-    def paint(self, on_frame: OnFrame, *, most: int) -> dict[str, Any]:
+    def paint(self, on_frame: OnFrame, *, most: int, on_work: OnWork | None = None) -> dict[str, Any]:
         """Paint it, or go on with it where an earlier worker ended; what there is to say about it.
 
         Args:
             on_frame: called after every frame.
-            most: frames after which it ends, whatever its head promised.
+            most: frames; it ends with the first one beyond them, whatever its head promised.
+            on_work: called in the midst of frames too, and while they are encoded at the end.
 
         Raises:
             DanqingError: it cannot be painted.
@@ -88,9 +89,10 @@ class Ordered:
 
         def step(now: Progress) -> bool:
             told = {"step": now.frames, "steps": now.total or 0, "remaining": round(now.remaining or 0, 1)}
-            return on_frame(told | {"rate": round(now.per_second, 1)}) and now.frames < most
+            return on_frame(told | {"rate": round(now.per_second, 1)}) and now.frames <= most
 
-        with _calling(self.path, self.order.photo.name):
+        name, parts = self.order.photo.name, written.with_name(f"{written.name}.parts")
+        with _calling(name, self.path, parts, written):
             ordered = film.prepare(
                 self.path,
                 target=written,
@@ -101,10 +103,10 @@ class Ordered:
                 **self.styles,
                 **knobs,
             )
-            filmed = ordered.paint(step, resume=True)
+            filmed = ordered.paint(step, on_work=on_work, resume=True)
         written.replace(self.target)
         width, height = ordered.order.content.size
-        notes = [line.replace(shown(self.path), self.order.photo.name) for line in (*ordered.notes, *filmed.notes)]
+        notes = [line.replace(shown(self.path), name) for line in (*ordered.notes, *filmed.notes)]
         return {
             "width": width, "height": height, "frames": filmed.frames, "seconds": round(filmed.seconds, 3),
             "complete": filmed.complete, "notes": notes, "size": self.target.stat().st_size,
@@ -119,10 +121,13 @@ def cut_of(asked: Filming) -> Cut:
 
 
 @contextlib.contextmanager
-def _calling(path: Path, name: str) -> Iterator[None]:
-    """Errors call the film by its client's name and not by its place."""
+def _calling(name: str, *places: Path) -> Iterator[None]:
+    """Errors call a film by its client's name and not by its places; longer ones come before what they begin with."""
     try:
         yield
     except DanqingError as error:
-        error.args = (str(error).replace(shown(path), name),)
+        told = str(error)
+        for place in places:
+            told = told.replace(shown(place), name)
+        error.args = (told,)
         raise

@@ -238,11 +238,11 @@ class Jobs:
             )
         except Refused as refused:
             await asyncio.to_thread(self.work.fail, item.key, refused.message)
-        except Stalled:
-            await asyncio.to_thread(self.work.fail, item.key, text("studio.stalled"))
-        except Died:
+        except (Stalled, Died) as error:
             if live.stop.is_set():
                 await asyncio.to_thread(self.work.cancel, item.key)
+            elif isinstance(error, Stalled):
+                await asyncio.to_thread(self.work.fail, item.key, text("studio.stalled"))
             elif not await asyncio.to_thread(self.work.fail, item.key, text("studio.died"), again=True):
                 self._more.set()
         else:

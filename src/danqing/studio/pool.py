@@ -17,7 +17,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from danqing import machine
@@ -30,7 +30,10 @@ OnEvent = Callable[[dict[str, Any], bytes], None]
 Answer = tuple[dict[str, Any], bytes]
 
 GRACE = 10.0
-"""Seconds that a worker has to stop."""
+"""Seconds that a worker has to stop what nobody waits for any more."""
+
+AGAIN = 1.0
+"""Seconds after which a worker that could not be started is tried again."""
 
 _THREADS = (machine.CORES, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -116,23 +119,28 @@ class Pool:
         try:
             answer = await process.do(order, seconds=seconds, on_event=on_event, stop=stop)
         except asyncio.CancelledError:
-            task = asyncio.create_task(self._settle(process))
-            self._settling.add(task)
-            task.add_done_callback(self._settling.discard)
+            self._apart(self._settle(process))
             raise
         except BaseException as error:
-            await self._back(process, sound=isinstance(error, Refused))
+            await asyncio.shield(self._apart(self._back(process, sound=isinstance(error, Refused))))
             raise
-        await self._back(process, sound=True)
+        await asyncio.shield(self._apart(self._back(process, sound=True)))
         return answer
 
+    def _apart(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Work that goes on whoever leaves meanwhile."""
+        task = asyncio.create_task(work)
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+        return task
+
     async def _next(self, priority: float, limit: int | None) -> _Process:
-        if self._idle:
+        while self._idle:
             process = self._idle.pop()
-            if not process.alive:
-                process = await _Process.started(self.settings, yielding=self.yielding)
             self._busy.add(process)
-            return process
+            if process.alive:
+                return process
+            self._apart(self._back(process, sound=False))  # the fresh one comes to whoever waits
         if limit is not None and self.waiting >= limit:
             raise Refused("busy", retry=limit / self.count / 4)
         loop = asyncio.get_running_loop()
@@ -142,13 +150,13 @@ class Pool:
             return await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled():
-                await self._back(future.result(), sound=True)
+                self._apart(self._back(future.result(), sound=True))
             raise
 
     async def _back(self, process: _Process, *, sound: bool) -> None:
         """A worker has done an order: it takes the next one, or a fresh one does."""
         if not sound or process.worn(self.settings):
-            fresh = asyncio.create_task(_Process.started(self.settings, yielding=self.yielding))
+            fresh = asyncio.create_task(self._fresh())
             await process.end()
             self._busy.discard(process)
             process = await fresh
@@ -160,6 +168,15 @@ class Pool:
                 return
         self._busy.discard(process)
         self._idle.append(process)
+
+    async def _fresh(self) -> _Process:
+        """A new worker, as soon as the system lets there be one."""
+        while True:
+            try:
+                return await _Process.started(self.settings, yielding=self.yielding)
+            except OSError as error:  # no memory, or too many processes or files
+                log.error("worker: %s", error)
+                await asyncio.sleep(AGAIN)
 
     async def _settle(self, process: _Process) -> None:
         """Nobody waits for this worker any more: let it stop, or end it."""
@@ -181,7 +198,8 @@ class _Process:
     @classmethod
     async def started(cls, settings: Settings, *, yielding: bool) -> _Process:
         limits = {name: getattr(settings, name) for name in CAPS}
-        limits |= {"seconds": int(settings.job_seconds * 2), "yielding": yielding}
+        seconds = int(settings.job_seconds * machine.cores() * 2)  # of processor: all threads count, and some slack
+        limits |= {"seconds": seconds, "yielding": yielding}
         environment = os.environ | {"DANQING_OFFLINE": "1"}
         if settings.workers > 1:
             environment |= dict.fromkeys(_THREADS, str(max(1, machine.cores() // settings.workers)))
@@ -259,8 +277,6 @@ class _Process:
     async def _stop_when(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self._send({"stop": True})
-        await asyncio.sleep(GRACE)
-        self._kill()
 
     def _send(self, order: dict[str, Any]) -> None:
         assert self.process.stdin is not None  # noqa: S101 - a pipe was asked for

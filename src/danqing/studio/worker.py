@@ -106,7 +106,7 @@ class Worker:
                     self.say({"error": {"code": code, "message": message}, "detail": detail, "worn": worn})
 
     def say(self, header: dict[str, Any], payload: bytes = b"") -> None:
-        """Send an answer."""
+        """Send an answer; an empty one is a sign of life. Threads may do so at the same time."""
         self.out.write(json.dumps(header | {"bytes": len(payload)}).encode() + b"\n" + payload)
         self.out.flush()
 
@@ -200,7 +200,7 @@ class Worker:
             return not self.stop.is_set()
 
         film = filming.Ordered(path=folder / wanted.photo.id, target=Path(order["out"]), order=wanted, styles=styles)
-        return film.paint(on_frame, most=self.limits["frames"]), b""
+        return film.paint(on_frame, most=self.limits["frames"], on_work=lambda: self.say({})), b""
 
     def preview(self, order: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         """Paint an order small and at once."""

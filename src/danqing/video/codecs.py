@@ -122,7 +122,7 @@ class Writing:
         """The encoder's options."""
         options = dict(self.codec.options) | ({} if self.crf is None else {"crf": str(self.crf)})
         if self.codec.encoder == "libx264" and "avx512f" in machine.features():
-            options["x264-params"] = "asm=AVX2"  # with AVX-512 it now and then encodes the same frames otherwise
+            options["x264-params"] += ":asm=AVX2"  # with AVX-512 it now and then encodes the same frames otherwise
         return options
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:

@@ -38,7 +38,7 @@ from danqing.video.clip import Clip, Cut, Frame
 from danqing.video.codecs import Writing
 from danqing.video.pixels import to_numbers
 from danqing.video.protected import Protected, mask_film
-from danqing.video.run import OnFrame, Run
+from danqing.video.run import OnFrame, OnWork, Run
 from danqing.video.segments import Look, Segments
 from danqing.video.timeline import Timeline, shared
 
@@ -164,11 +164,12 @@ class Film:
                 pairs.append((order.content, Picture(pixels=painting)))
         return pairs
 
-    def paint(self, on_frame: OnFrame | None = None, *, resume: bool = False) -> Filmed:
+    def paint(self, on_frame: OnFrame | None = None, *, on_work: OnWork | None = None, resume: bool = False) -> Filmed:
         """Paint it; `on_frame` returning False stops after that frame and writes the film of what is there.
 
         Args:
             on_frame: called after every frame.
+            on_work: called in the midst of frames too, and while they are encoded at the end.
             resume: go on behind the last segment of a run that ended early, if there was one.
 
         Raises:
@@ -180,14 +181,15 @@ class Film:
         began = time.monotonic()
         segments = Segments(self.folder, fingerprint=self.fingerprint(), writing=self.writing, look=self._look())
         try:
-            run = Run(self, segments, segments.begin(resume=resume, overwrite=self.overwrite))
+            run = Run(self, segments, segments.begin(resume=resume, overwrite=self.overwrite), on_work)
             self._check(segments)
             complete = run.go(on_frame)
             source = mux.Source(
                 path=None if self.clip.pictures else self.clip.path, begins=self.begins, keep_gps=self.keep_gps
             )
             replacing = self.overwrite or segments.written(self.target)
-            notes = mux.assemble(segments, source, self.target, ticks=self.clip.ticks(self.cut), overwrite=replacing)
+            ticks = self.clip.ticks(self.cut)
+            notes = mux.assemble(segments, source, self.target, ticks=ticks, overwrite=replacing, on_work=on_work)
         except BaseException:
             segments.leave()
             raise

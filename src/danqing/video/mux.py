@@ -8,7 +8,7 @@ is encoded here, from segments without loss. This module knows no painter.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -58,7 +58,15 @@ class Source:
     keep_gps: bool = False
 
 
-def assemble(segments: Segments, source: Source, target: Path, *, ticks: Fraction, overwrite: bool) -> list[str]:
+def assemble(
+    segments: Segments,
+    source: Source,
+    target: Path,
+    *,
+    ticks: Fraction,
+    overwrite: bool,
+    on_work: Callable[[], object] | None = None,
+) -> list[str]:
     """Write the film; a line for everything that it could not take along.
 
     Args:
@@ -67,6 +75,7 @@ def assemble(segments: Segments, source: Source, target: Path, *, ticks: Fractio
         target: gets its name only when all is done.
         ticks: s a tick of the segments' times.
         overwrite: whether a file of that name may be replaced.
+        on_work: called for every frame that is encoded here, which takes its time.
 
     Raises:
         UsageError: the name is taken.
@@ -74,11 +83,15 @@ def assemble(segments: Segments, source: Source, target: Path, *, ticks: Fractio
     """
     writing = segments.writing
     if writing.container == "folder":
-        _pictures(segments, target)
+        _pictures(_frames(segments, on_work), segments, target)
         return _without_sound(source)
     whole = segments.folder / "film.whole"
     try:
-        notes = (_animation if writing.plain else _film)(segments, source, whole, ticks)
+        if writing.plain:
+            _animation(_frames(segments, on_work), segments, whole, ticks)
+            notes = _without_sound(source)
+        else:
+            notes = _film(segments, source, whole, ticks)
     except (av.FFmpegError, OSError, ValueError) as error:
         whole.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno:
@@ -262,13 +275,17 @@ def _without_sound(source: Source) -> list[str]:
         return [text("video.no_sound")] if container.streams.audio else []
 
 
-def _frames(segments: Segments) -> Iterator[Any]:
+def _frames(segments: Segments, on_work: Callable[[], object] | None) -> Iterator[Any]:
+    """Every frame as it was painted."""
     for path in segments.paths:
         with av.open(f"file:{path.absolute()}", format=CONTAINER) as container:
-            yield from container.decode(video=0)
+            for frame in container.decode(video=0):
+                if on_work is not None:
+                    on_work()
+                yield frame
 
 
-def _animation(segments: Segments, source: Source, target: Path, ticks: Fraction) -> list[str]:
+def _animation(frames: Iterator[Any], segments: Segments, target: Path, ticks: Fraction) -> None:
     """A GIF, each frame with its own colours, or an animated WebP."""
     gif = segments.writing.container == "gif"
     with av.open(f"file:{target.absolute()}", "w", format=segments.writing.container, options={"loop": "0"}) as out:
@@ -278,7 +295,7 @@ def _animation(segments: Segments, source: Source, target: Path, ticks: Fraction
         stream.pix_fmt = "pal8" if gif else "yuv420p"
         stream.codec_context.time_base = ticks
         palette = _palettes(segments) if gif else None
-        for frame, time, span in zip(_frames(segments), segments.times, segments.spans, strict=True):
+        for frame, time, span in zip(frames, segments.times, segments.spans, strict=True):
             if palette is not None:
                 palette.push(frame)
                 frame = palette.pull()
@@ -288,7 +305,6 @@ def _animation(segments: Segments, source: Source, target: Path, ticks: Fraction
             frame.pict_type = 0
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
-    return _without_sound(source)
 
 
 def _palettes(segments: Segments) -> Any:
@@ -308,11 +324,11 @@ def _palettes(segments: Segments) -> Any:
     return graph
 
 
-def _pictures(segments: Segments, target: Path) -> None:
+def _pictures(frames: Iterator[Any], segments: Segments, target: Path) -> None:
     """A folder of pictures, numbered from 1."""
     segments.withdraw(target)  # the beginning of this film, if it was stopped once
     digits = max(6, len(str(len(segments.times))))
     with files.atomic_folder(target) as folder:
-        for number, frame in enumerate(_frames(segments), 1):
+        for number, frame in enumerate(frames, 1):
             pixels = frame.to_ndarray(format="rgb24").astype(np.float32) / 255
             Picture(pixels=pixels).save(folder / f"{number:0{digits}}.png")

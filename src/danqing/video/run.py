@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danqing import engines
-from danqing.stylizer import Pastiche, Prior
+from danqing.stylizer import Pastiche, Prior, Step
 from danqing.video.ahead import abreast, ahead
 from danqing.video.clip import Frame
 from danqing.video.flow import Motion, Seer
@@ -60,6 +60,9 @@ class Progress:
 OnFrame = Callable[[Progress], bool | None]
 """Called after every frame; returning False stops the film, which keeps what it has."""
 
+OnWork = Callable[[], object]
+"""A sign of life in the midst of a frame, from any thread: a step of its painting is done, or it is encoded again."""
+
 
 class Run:
     """One run over a film: the chain of its steps.
@@ -68,10 +71,11 @@ class Run:
         film: that is painted.
         segments: where its frames go; those that are there are not painted again.
         state: what was carried behind the last of them.
+        on_work: called after every step of a painting.
     """
 
-    def __init__(self, film: Film, segments: Segments, state: State | None) -> None:
-        self.film, self.segments = film, segments
+    def __init__(self, film: Film, segments: Segments, state: State | None, on_work: OnWork | None = None) -> None:
+        self.film, self.segments, self.on_work = film, segments, on_work
         self.there = len(segments.times)
         holds = Steady if film.order.recipe.engine in engines.BY_NAME else Recall
         self.held: Steady | Recall = holds(film.steady, cover=film.order.cover)
@@ -142,7 +146,7 @@ class Run:
                 return None
             order = self.film.at(item.frame)
             prior = self.held.prior(item.motions) if known is None else Prior(picture=order.content, measured=known)
-            return order.paint(lambda _: self.wanted, prior=prior)
+            return order.paint(self._goes_on, prior=prior)
 
         if self.film.measures:
             chain = painted(stretches(items()), paint, count)
@@ -153,6 +157,13 @@ class Run:
                 if not self.wanted:
                     return
                 yield item.frame, item.motions, None if pastiche is None else pastiche.picture.pixels
+
+    def _goes_on(self, step: Step) -> bool:
+        """A step of a painting is done; whether another is wanted."""
+        del step
+        if self.on_work is not None:
+            self.on_work()
+        return self.wanted
 
     def _shown(
         self, paintings: Generator[tuple[Frame, Mapping[int, Motion], F32 | None]]

@@ -94,9 +94,13 @@ class Segments:
     def begin(self, *, resume: bool, overwrite: bool) -> State | None:
         """Take what is there, or begin anew; the painter's state behind the last segment.
 
+        Args:
+            resume: go on with what is there.
+            overwrite: begin anew; with `resume`, where what is there is of another film.
+
         Raises:
-            UsageError: segments are there and neither is meant, or they are of another film, or somebody else's folder
-                has their name.
+            UsageError: segments are there and neither is meant, or they are of another film and may not be replaced,
+                or somebody else's folder has their name.
             RunFailed: another process paints this film, or the folder cannot be written.
         """
         there, known = self.folder.is_dir(), _told(self.folder / "film.json").get("fingerprint")
@@ -110,9 +114,10 @@ class Segments:
             raise files.write_failure(self.folder, error) from error
         self._held.enter_context(files.lock(self.folder / "film", timeout=0))
         if known is not None and resume:
-            if known != self.fingerprint:
+            if known == self.fingerprint:
+                return self._found()
+            if not overwrite:
                 raise UsageError(text("video.other_film", folder=shown(self.folder)))
-            return self._found()
         self._new = True
         self._clear()
         with files.atomic_write(self.folder / "film.json", overwrite=True) as stream:

@@ -61,6 +61,8 @@ export async function thumbnails(photo, styles, each, signal) {
   }
 }
 
+export const isOver = (job) => ["done", "failed", "cancelled"].includes(job.state);
+
 // Follows a job until it is over; `each` is called with it whenever something has changed. Gives the last of it.
 export function follow(id, each) {
   return new Promise((resolve, reject) => {
@@ -68,13 +70,13 @@ export function follow(id, each) {
     source.addEventListener("job", (event) => {
       const job = JSON.parse(event.data);
       each(job);
-      if (["done", "failed", "cancelled"].includes(job.state)) {
+      if (isOver(job)) {
         source.close();
         resolve(job);
       }
     });
     source.addEventListener("error", () => {
-      if (source.readyState === EventSource.CLOSED) reject(new Refusal(0, "gone", ""));
+      if (source.readyState === EventSource.CLOSED) reject(new Refusal(0, "failed", ""));
     });
   });
 }

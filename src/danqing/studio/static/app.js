@@ -1,6 +1,6 @@
 // The page: it puts the parts together and holds what only a page knows: drops, pastes, keys, files, words.
 
-import { get, post, sendPicture } from "./api.js";
+import { get, isOver, post, sendPicture } from "./api.js";
 import { Camera } from "./camera.js";
 import { Films, isFilm } from "./films.js";
 import { Gallery } from "./gallery.js";
@@ -9,7 +9,7 @@ import { $, complain, notice, say } from "./page.js";
 import { Painter } from "./painter.js";
 import { Past } from "./past.js";
 import { Regions } from "./regions.js";
-import { changed, COLOURS, emptyRegion, fields, KNOBS, LEFT_ALONE, listen, MOST, newLayer, state } from "./state.js";
+import { changed, COLOURS, emptyRegion, fields, KNOBS, LEFT_ALONE, listen, MOST, newLayer, snapshot, state } from "./state.js";
 import "./view.js";
 import { dress, label, language, speak, t } from "./words.js";
 
@@ -48,23 +48,26 @@ async function showBlob(blob) {
   if (before) URL.revokeObjectURL(before);
 }
 
+// Shows how far a job is; none is under way where there is none, or it is over.
 function showJob(job) {
-  const over = ["done", "failed", "cancelled"].includes(job.state);
+  const over = !job || isOver(job);
   $("job").hidden = over;
   for (const id of ["best", "polish"]) $(id).hidden = !over;
+  if (over) return;
   const { step = 0, steps = 0, remaining = 0, rate } = job.progress ?? {};
   $("job-progress").value = steps ? step / steps : 0;
   const left = remaining >= 90 ? t("minutes", { minutes: Math.round(remaining / 60) }) : t("seconds_left", { seconds: Math.max(1, Math.round(remaining)) });
   const far = t(job.kind === "film" ? "film_step" : "step", { step, steps, rate, remaining: left });
   $("job-said").textContent = job.state === "queued" ? t("queued") : steps ? far : t("begins");
-  if (!over) say(t(`working_${job.kind}`), true);
+  say(t(`working_${job.kind}`), true);
 }
 
 listen(() => {
   finished = null;
   drawLayers();
   gallery.mark(state.layers.map((layer) => layer.name));
-  $("download").disabled = $("film-paint").disabled = !state.photo || !state.layers.length;
+  $("download").disabled = !state.photo || !state.layers.length;
+  films.allow();
   const learnt = state.layers.filter((layer) => layer.name && !layer.picture);
   $("best").disabled = $("download").disabled || Boolean(about.needs) || learnt.length > 0;
   $("best").title = learnt.length ? t("best_needs", { names: learnt.map((layer) => layer.title).join(", ") }) : "";
@@ -288,7 +291,7 @@ const past = new Past((work) => {
   regions.stop();
   const other = state.photo?.id !== work.photo.id;
   if (other) films.close();
-  Object.assign(state, { photo: work.photo, layers: work.chosen.layers.map((layer) => ({ ...layer })), protect: { ...work.chosen.protect }, knobs: { ...work.chosen.knobs } });
+  Object.assign(state, { photo: work.photo, ...snapshot(work.chosen) });
   if (other) {
     view.show(work.photo.address, work.photo.width, work.photo.height);
     gallery.paint(work.photo.id);
@@ -297,7 +300,7 @@ const past = new Past((work) => {
   drawLayers();
   gallery.mark(state.layers.map((layer) => layer.name));
   painter.overtake();
-  finished = work.made;
+  finished = Object.assign(work.made, { number: painter.number }); // in another format it takes its own place
   showBlob(work.made.blob);
   say("");
 });
@@ -344,7 +347,6 @@ $("size").addEventListener("change", () => {
 });
 $("format").addEventListener("change", () => {
   state.format = $("format").value;
-  finished = null;
 });
 
 // ── what buttons do ──
@@ -369,7 +371,8 @@ function chooseFile(then, more = "") {
 }
 
 $("download").addEventListener("click", async () => {
-  const made = finished ?? (await painter.full({ format: state.format }));
+  const fits = finished?.ordered || finished?.blob.type === `image/${state.format}`; // what took long is taken as it is
+  const made = fits ? finished : await painter.full();
   if (!made) return;
   const link = document.createElement("a");
   link.href = URL.createObjectURL(made.blob);
@@ -447,6 +450,10 @@ addEventListener("paste", (event) => {
 const regions = new Regions(view, { turned: drawLayers, choose: chooseFile });
 
 const films = new Films({
+  opened: () => {
+    regions.stop();
+    forgetRegions();
+  },
   frame: (file) => setPhoto(file, { quiet: true, ofFilm: true }),
   painted: (list) => painter.ordered("/films", list),
   watching: (on) => {

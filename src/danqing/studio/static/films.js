@@ -17,7 +17,8 @@ const clock = (seconds) => `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed
 
 export class Films {
   constructor(on) {
-    this.on = on; // {frame(file): a frame to try styles on, painted(list): paints and gives the job, opened()}
+    this.on = on; // {opened(), frame(file): a frame to try styles on, painted(list): paints and gives the job, watching(on)}
+    this.painting = false;
     this.before = $("film-before");
     this.after = $("film-after");
     $("film-start").addEventListener("input", () => this.trim("film-start"));
@@ -45,6 +46,7 @@ export class Films {
       return;
     }
     Object.assign(this, { file, limits });
+    this.on.opened();
     Object.assign($("film-start"), { max: Math.max(0, this.length - LEAST), value: 0 });
     Object.assign($("film-end"), { max: this.length, value: this.length });
     this.trim("film-start");
@@ -111,16 +113,23 @@ export class Films {
     await this.on.frame(new File([blob], `${this.file.name.replace(ENDINGS, "")}.jpg`, { type: "image/jpeg" }));
   }
 
+  // A film is painted where a photo could be, one at a time.
+  allow() {
+    $("film-paint").disabled = this.painting || $("download").disabled;
+  }
+
   async paint() {
     const { start, end } = this.part;
     const kind = $("film-format").value;
     const { address } = this;
     const list = fields({ photo: this.file, format: kind }).map(([name, value]) => [name === "photo" ? "film" : name, value]);
     this.forget();
-    $("film-paint").disabled = true;
+    this.painting = true;
+    this.allow();
     const whole = end > this.length - LEAST && this.length <= this.limits.film_seconds; // a slider stops before the last frame
     const over = await this.on.painted([...list, ["start", start], ...(whole ? [] : [["end", end]])]);
-    $("film-paint").disabled = false;
+    this.painting = false;
+    this.allow();
     if (!over?.result || address !== this.address) return; // it was closed meanwhile
     const answer = await call(`/jobs/${over.id}/result`).catch(complain);
     if (!answer) return;

@@ -15,6 +15,11 @@ export class Painter {
     this.rung = 3; // of SIDES
     this.wanted = false;
     this.number = 0;
+    this.jobs = []; // that are followed; the last one is shown
+  }
+
+  get job() {
+    return this.jobs.at(-1);
   }
 
   // Something has changed: show it small as soon as can be, and whole when nothing changes any more.
@@ -29,10 +34,16 @@ export class Painter {
   // What is being made is no longer wanted.
   overtake() {
     this.number += 1;
-    this.whole?.abort();
     this.wanted = false;
     clearTimeout(this.timer);
-    if (this.job?.unasked) this.stop();
+    this.drop();
+  }
+
+  // The full painting that is being made is no longer wanted.
+  drop() {
+    this.whole?.abort();
+    this.whole = null;
+    for (const job of this.jobs) if (job.unasked) this.stop(job);
   }
 
   async preview() {
@@ -66,18 +77,29 @@ export class Painter {
     else if (known && seconds < EARLY) this.rung = Math.min(SIDES.length - 1, this.rung + 1);
   }
 
-  // The full painting; gives {blob, about, name}, or null where it was overtaken or failed.
-  async full({ format } = {}) {
-    const number = this.number;
+  // The full painting, in the format that is chosen; gives {blob, about, name}, or null where it was overtaken or failed.
+  // Who asks for it while it is being made waits for the same.
+  full() {
     clearTimeout(this.timer);
+    const { format } = state;
+    if (this.whole?.format !== format) {
+      this.drop();
+      const whole = (this.whole = Object.assign(new AbortController(), { format }));
+      whole.made = this.painted(whole).finally(() => {
+        if (this.whole === whole) this.whole = null;
+      });
+    }
+    return this.whole.made;
+  }
+
+  async painted({ signal, format }) {
+    const { number } = this;
     while (this.busy) await new Promise((done) => setTimeout(done, 30));
-    if (number !== this.number) return null;
-    this.whole?.abort();
-    const whole = (this.whole = new AbortController());
+    if (signal.aborted) return null;
     this.on.working("painting");
     try {
-      const answer = await post("/paint", fields({ format }), whole.signal);
-      if (answer.status === 202) return await this.followed({ ...(await answer.json()), unasked: true }, number);
+      const answer = await post("/paint", fields({ format }), signal);
+      if (answer.status === 202) return await this.followed({ ...(await answer.json()), unasked: true }, signal);
       const about = JSON.parse(decodeURIComponent(answer.headers.get("X-Danqing-About")));
       const made = { blob: await answer.blob(), about, name: nameIn(answer), number };
       this.on.painting(made);
@@ -93,27 +115,36 @@ export class Painter {
     this.overtake();
     try {
       const answer = await post(path, list);
-      return await this.followed(await answer.json(), this.number);
+      return await this.followed(await answer.json());
     } catch (error) {
       this.on.failed(error);
       return null;
     }
   }
 
-  async followed(job, number) {
-    this.job = job;
+  // Follows a job, and shows what comes of it unless something has changed meanwhile.
+  async followed(job, signal) {
+    const { number } = this;
+    const wanted = () => number === this.number && !signal?.aborted;
+    if (job.unasked) this.jobs.unshift(job);
+    else this.jobs.push(job);
     const then = { photo: state.photo, chosen: snapshot() };
     let shown = 0;
-    const over = await follow(job.id, async (now) => {
-      this.on.job(now);
-      if (now.kind === "paint" && (now.pictures ?? 0) > shown && number === this.number) {
-        shown = now.pictures;
-        const answer = await call(`/jobs/${job.id}/preview`).catch(() => null);
-        if (answer && number === this.number && this.job === job) this.on.preview(await answer.blob(), null);
-      }
-    });
-    this.job = null;
-    this.on.job(over);
+    let over;
+    try {
+      over = await follow(job.id, async (now) => {
+        Object.assign(job, now);
+        if (this.job === job) this.on.job(job);
+        if (now.kind === "paint" && (now.pictures ?? 0) > shown && wanted()) {
+          shown = now.pictures;
+          const answer = await call(`/jobs/${job.id}/preview`).catch(() => null);
+          if (answer && wanted() && this.jobs.includes(job)) this.on.preview(await answer.blob(), null);
+        }
+      });
+    } finally {
+      this.jobs = this.jobs.filter((other) => other !== job);
+      this.on.job(this.job);
+    }
     if (over.state === "failed") {
       this.on.failed(new Error(over.error.message));
       return null;
@@ -121,14 +152,15 @@ export class Painter {
     if (over.kind !== "paint" || !over.result) return over;
     const answer = await call(`/jobs/${job.id}/result`).catch(() => null);
     if (!answer) return null;
-    const made = { blob: await answer.blob(), about: over.result, name: nameIn(answer), number, ...then };
-    if (number === this.number) this.on.painting(made);
+    const made = { blob: await answer.blob(), about: over.result, name: nameIn(answer), number, ordered: !job.unasked, ...then };
+    if (wanted()) this.on.painting(made);
     else if (!job.unasked) this.on.aside(made);
     return made;
   }
 
-  async stop() {
-    if (this.job) await call(`/jobs/${this.job.id}/cancel`, { method: "POST" }).catch((error) => this.on.failed(error));
+  // Stops a job, by default the one that is shown.
+  async stop(job = this.job) {
+    if (job) await call(`/jobs/${job.id}/cancel`, { method: "POST" }).catch((error) => this.on.failed(error));
   }
 }
 

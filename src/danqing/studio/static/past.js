@@ -13,11 +13,12 @@ export class Past {
     this.works = [];
   }
 
-  // A painting is done; in another format it is still the same.
+  // A painting is done; in another format it is still the same, by another engine it is not.
   async add(made) {
     const { photo = state.photo, chosen = snapshot() } = made;
     const work = { made, photo, chosen, thumb: await small(made.blob) };
-    this.works = [work, ...this.works.filter((old) => old.made.number !== made.number)].slice(0, MOST);
+    const same = (old) => old.made.number === made.number && old.made.about.engine === made.about.engine;
+    this.works = [work, ...this.works.filter((old) => !same(old))].slice(0, MOST);
     this.draw();
   }
 

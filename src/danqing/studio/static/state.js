@@ -44,13 +44,13 @@ export function fields({ size, photo = state.photo.id, format = state.format, ex
   return [...list, ...extra];
 }
 
-// What can be put back later: everything but the photo.
-export function snapshot() {
+// What can be put back later, by a copy of its own: everything but the photo.
+export function snapshot({ layers, protect, knobs } = state) {
   const region = ({ canvas, id }) => ({ canvas: canvas && copied(canvas), undo: [], redo: [], id });
   return {
-    layers: state.layers.map((layer) => ({ ...layer, region: region(layer.region) })),
-    protect: region(state.protect),
-    knobs: { ...state.knobs },
+    layers: layers.map((layer) => ({ ...layer, region: region(layer.region) })),
+    protect: region(protect),
+    knobs: { ...knobs },
   };
 }
 
@@ -58,6 +58,6 @@ function copied(canvas) {
   const other = document.createElement("canvas");
   other.width = canvas.width;
   other.height = canvas.height;
-  other.getContext("2d").drawImage(canvas, 0, 0);
+  other.getContext("2d", { willReadFrequently: true }).drawImage(canvas, 0, 0);
   return other;
 }
