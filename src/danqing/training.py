@@ -223,7 +223,7 @@ def _translating(
         kinds=kinds,
         notes=(text("train.note_left_out", count=small, least=recipe.crop),) if small else (),
     )
-    _free({called, *training.makes})
+    _free(set(training.makes))
     if (run / RECIPE).exists():
         raise UsageError(text("train.begun", folder=shown(run)))
     _begin(training)
