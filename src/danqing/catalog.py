@@ -491,8 +491,7 @@ def remove_style(name: str) -> None:
         UsageError: no such style, or it is not the user's own.
         RunFailed: it cannot be deleted.
     """
-    known = any(entry.name == name for entry in styles())
-    path = own_file(name) if known else _own_paths().get(name) or own_file(name)
+    path = _own_paths().get(name) or own_file(name)  # raises where there is no file
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

@@ -151,6 +151,10 @@ def test_the_gallery_takes_and_gives_styles(
     assert bad.status_code == 409 and str(studio_home) not in bad.text
     for name in ("reeds", "nothing"):
         assert client.delete(f"/api/v1/styles/{name}").status_code == 422
+    damaged = studio_home / "styles" / "damaged.style"
+    damaged.parent.mkdir(exist_ok=True)
+    damaged.write_bytes(b"no style file at all")
+    assert client.delete("/api/v1/styles/damaged").status_code == 204 and not damaged.exists()
     short = client.post("/api/v1/styles", files={"file": ("画.png", picture())}, data={"name": "新", "seconds": "1"})
     assert short.status_code == 422
 

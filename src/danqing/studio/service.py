@@ -266,10 +266,9 @@ class Studio:
     async def remove(self, name: str) -> None:
         """Take a style of the user's own out of the gallery."""
         try:
-            file = await asyncio.to_thread(catalog.own_file, name)
+            await asyncio.to_thread(catalog.remove_style, name)
         except DanqingError as error:
             raise refusal(error) from error
-        await asyncio.to_thread(file.unlink, missing_ok=True)
 
     # ── tidying ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
