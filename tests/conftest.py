@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import weakref
 from pathlib import Path
 
 import pytest
 
-from danqing import catalog
+from danqing import catalog, inputs
+from danqing.picture import Picture
 from tests.fake_engine import Entry, install, picture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,6 +67,22 @@ def gallery(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Entry]:
     """The fake engine and its two styles instead of our own; work happens in `tmp_path`."""
     monkeypatch.chdir(tmp_path)
     return install(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def read_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> list[weakref.ref[Picture]]:
+    """Pictures that are read as inputs while one read before is still held fail the test; all that were read."""
+    read = inputs.read
+    there: list[weakref.ref[Picture]] = []
+
+    def watched(source: Path) -> inputs.Input:
+        assert not [one for one in there if one() is not None]
+        found = read(source)
+        there.append(weakref.ref(found.picture))
+        return found
+
+    monkeypatch.setattr(inputs, "read", watched)
+    return there
 
 
 @pytest.fixture

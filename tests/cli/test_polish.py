@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import weakref
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed: nothing can be polished")
 pytest.importorskip("onnx", reason="onnx is not installed: nothing can be published")
 
-from danqing import api, catalog, engines, inputs, ownstyle, polishing
+from danqing import api, catalog, engines, ownstyle, polishing
 from danqing.cli.main import main
 from danqing.engines import vectors
 from tests.fake_engine import picture
@@ -136,18 +135,9 @@ def test_a_damaged_style_can_be_removed(workplace: Path, capsys: pytest.CaptureF
     assert run("styles", "remove", "mine") == 2
 
 
-def test_paintings_are_read_one_at_a_time(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, alive = inputs.read, []
-
-    def watched(painting: Path) -> inputs.Input:
-        assert not [picture for picture in alive if picture() is not None]
-        one = read(painting)
-        alive.append(weakref.ref(one.picture))
-        return one
-
-    monkeypatch.setattr(inputs, "read", watched)
+def test_paintings_are_read_one_at_a_time(workplace: Path, read_one_at_a_time: list[object]) -> None:
     order = polishing.prepare([workplace / "photos" / f"{number}.png" for number in range(3)])
-    assert len(alive) == len(order.works) == 3 and order.style.name == "0"
+    assert len(read_one_at_a_time) == len(order.works) == 3 and order.style.name == "0"
     single = [polishing.prepare([workplace / "photos" / f"{number}.png"]).predicted for number in range(3)]
     np.testing.assert_allclose(order.predicted, np.mean(single, axis=0), rtol=1e-6)
 

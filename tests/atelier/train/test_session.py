@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,14 +16,13 @@ pytest.importorskip("onnx", reason="onnx is not installed: nothing can be publis
 
 import torch
 
-from danqing import api, catalog, inputs, training
+from danqing import api, catalog, training
 from danqing.atelier.train import publish, session
 from danqing.atelier.train.johnson import LOSSES, Classic, gram
 from danqing.atelier.train.rendered import COUNT, Rendered
 from danqing.engines import fast
 from danqing.errors import BadInput, RunFailed, UsageError
 from danqing.files import sha256
-from danqing.picture import Picture
 from tests.fake_engine import picture
 
 SMALL = {"steps": 4, "batch": 2, "crop": 64, "save_every": 2, "sample_every": 4, "learning_rate": 1e-3}
@@ -188,21 +186,11 @@ def test_the_styles_of_several_paintings_need_names_of_their_own(
         training.prepare([painting, other], name="both", **SMALL)
 
 
-def test_one_painting_at_a_time_is_held_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, painting: Path) -> None:
-    whole: list[weakref.ref[Picture]] = []
-    read = inputs.read
-
-    def counted(source: Path) -> inputs.Input:
-        assert not [one for one in whole if one() is not None]
-        found = read(source)
-        whole.append(weakref.ref(found.picture))
-        return found
-
-    monkeypatch.setattr(inputs, "read", counted)
+def test_one_painting_at_a_time_is_held_whole(tmp_path: Path, painting: Path, read_one_at_a_time: list[object]) -> None:
     several = [picture(tmp_path / f"{seed}.png", (1100, 40), seed=seed) for seed in range(3)]
     order = training.prepare(several, name="several", **SMALL)
     assert [work.size for work, _ in order.paintings] == [(1024, 37)] * 3
-    assert len(whole) == 3
+    assert len(read_one_at_a_time) == 3
 
 
 def test_our_own_pictures_are_always_the_same_and_all_different() -> None:
